@@ -1,0 +1,3 @@
+"""
+The six services of the mesh, each a process of its own.
+"""

@@ -1,0 +1,3 @@
+"""
+What the services agree on; no service knows another.
+"""
