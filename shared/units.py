@@ -1,5 +1,5 @@
 """
-Units of time, and the conversions between kernel clocks and wall clocks.
+Units of time, and aligned windows.
 
 Durations and instants are integers in nanoseconds everywhere; a name says its unit (`_ns`, `_s`, `_bytes`, `_ratio`).
 """

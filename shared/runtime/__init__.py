@@ -1,0 +1,3 @@
+"""
+The only input and output in shared: the bus, the database, settings, logs, health, the life of a process.
+"""
