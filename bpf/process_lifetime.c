@@ -17,7 +17,7 @@
 RAW_TRACEPOINT_PROBE(sched_process_fork)
 {
 	void *parent = (void *)ctx->args[0], *child = (void *)ctx->args[1];
-	u32 tgid = READ(u32, child, task_struct__tgid), parent_tgid = READ(u32, parent, task_struct__tgid);
+	u32 tgid = READ(u32, child, OFF_task_struct__tgid), parent_tgid = READ(u32, parent, OFF_task_struct__tgid);
 	struct instance_ref *ref;
 
 	if (tgid == parent_tgid) /* a thread */
@@ -33,7 +33,7 @@ RAW_TRACEPOINT_PROBE(sched_process_fork)
 RAW_TRACEPOINT_PROBE(sched_process_exec)
 {
 	void *task = (void *)ctx->args[0];
-	u32 tgid = READ(u32, task, task_struct__tgid), kinds = scope_kinds_wanted();
+	u32 tgid = READ(u32, task, OFF_task_struct__tgid), kinds = scope_kinds_wanted();
 	u32 before = scope_instance_of(tgid);
 
 	if ((before && kinds & SCOPE_TREE) || wanted(task, tgid, kinds))
@@ -48,10 +48,10 @@ RAW_TRACEPOINT_PROBE(sched_process_exec)
 RAW_TRACEPOINT_PROBE(sched_process_exit)
 {
 	void *task = (void *)ctx->args[0];
-	void *signal = READ(void *, task, task_struct__signal);
-	u32 tgid = READ(u32, task, task_struct__tgid), instance = scope_instance_of(tgid);
+	void *signal = READ(void *, task, OFF_task_struct__signal);
+	u32 tgid = READ(u32, task, OFF_task_struct__tgid), instance = scope_instance_of(tgid);
 
-	if (!instance || READ(u32, signal, signal_struct__live) != 0) /* other threads live on */
+	if (!instance || READ(u32, signal, OFF_signal_struct__live) != 0) /* other threads live on */
 		return 0;
 	instances.delete(&tgid);
 	family_leave(instance);
@@ -62,7 +62,7 @@ RAW_TRACEPOINT_PROBE(sched_process_exit)
 RAW_TRACEPOINT_PROBE(cgroup_attach_task)
 {
 	void *task = (void *)ctx->args[2];
-	u32 tgid = READ(u32, task, task_struct__tgid), kinds = scope_kinds_wanted();
+	u32 tgid = READ(u32, task, OFF_task_struct__tgid), kinds = scope_kinds_wanted();
 	u32 before = scope_instance_of(tgid);
 	bool inside;
 
@@ -85,10 +85,10 @@ struct bpf_iter__task {
 
 static __always_inline void *exe_inode(void *task)
 {
-	void *mm = READ(void *, task, task_struct__mm);
-	void *file = mm ? READ(void *, mm, mm_struct__exe_file) : NULL;
+	void *mm = READ(void *, task, OFF_task_struct__mm);
+	void *file = mm ? READ(void *, mm, OFF_mm_struct__exe_file) : NULL;
 
-	return file ? READ(void *, file, file__f_inode) : NULL;
+	return file ? READ(void *, file, OFF_file__f_inode) : NULL;
 }
 
 /*
@@ -101,17 +101,17 @@ BPF_ITER(task)
 	struct instance_ref *ref;
 	u32 tgid, kinds = scope_kinds_wanted(), parent_tgid;
 
-	if (!task || !READ(void *, task, task_struct__mm))
+	if (!task || !READ(void *, task, OFF_task_struct__mm))
 		return 0;
-	tgid = READ(u32, task, task_struct__tgid);
-	if (tgid != READ(u32, task, task_struct__pid) || scope_instance_of(tgid))
+	tgid = READ(u32, task, OFF_task_struct__tgid);
+	if (tgid != READ(u32, task, OFF_task_struct__pid) || scope_instance_of(tgid))
 		return 0;
-	parent = READ(void *, task, task_struct__real_parent);
-	parent_tgid = READ(u32, parent, task_struct__tgid);
+	parent = READ(void *, task, OFF_task_struct__real_parent);
+	parent_tgid = READ(u32, parent, OFF_task_struct__tgid);
 	ref = instances.lookup(&parent_tgid);
 	if (!(ref && kinds & SCOPE_TREE) && !wanted(task, tgid, kinds))
 		return 0;
-	if (ref && READ(u32, task, task_struct__flags) & PF_FORKNOEXEC && exe_inode(task) == exe_inode(parent)) {
+	if (ref && READ(u32, task, OFF_task_struct__flags) & PF_FORKNOEXEC && exe_inode(task) == exe_inode(parent)) {
 		family_join(tgid, ref);
 		family_changed();
 	} else {

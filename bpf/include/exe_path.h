@@ -25,8 +25,8 @@ BPF_PERCPU_ARRAY(path_scratch, struct path_walk, 1);
 
 static __always_inline u32 prepend(struct path_walk *walk, u32 at, void *dentry)
 {
-	u32 length = READ(u32, dentry, dentry__d_name + OFF_qstr__len);
-	void *name = READ(void *, dentry, dentry__d_name + OFF_qstr__name);
+	u32 length = READ(u32, dentry, OFF_dentry__d_name + OFF_qstr__len);
+	void *name = READ(void *, dentry, OFF_dentry__d_name + OFF_qstr__name);
 
 	if (length > NAME_MASK)
 		length = NAME_MASK;
@@ -46,27 +46,27 @@ static __always_inline struct path_walk *exe_path(void *task)
 {
 	u32 zero = 0, at = PATH_END;
 	struct path_walk *walk = path_scratch.lookup(&zero);
-	void *mm = READ(void *, task, task_struct__mm);
-	void *file = mm ? READ(void *, mm, mm_struct__exe_file) : NULL;
+	void *mm = READ(void *, task, OFF_task_struct__mm);
+	void *file = mm ? READ(void *, mm, OFF_mm_struct__exe_file) : NULL;
 	void *dentry, *parent, *vfsmount, *mount;
 
 	if (!walk || !file)
 		return NULL;
-	dentry = READ(void *, file, file__f_path + OFF_path__dentry);
-	vfsmount = READ(void *, file, file__f_path + OFF_path__mnt);
+	dentry = READ(void *, file, OFF_file__f_path + OFF_path__dentry);
+	vfsmount = READ(void *, file, OFF_file__f_path + OFF_path__mnt);
 	walk->text[PATH_END] = 0;
 	for (int i = 0; i < PATH_DEPTH; i++) {
-		parent = READ(void *, dentry, dentry__d_parent);
+		parent = READ(void *, dentry, OFF_dentry__d_parent);
 		if (parent && parent != dentry) {
 			at = prepend(walk, at, dentry);
 			dentry = parent;
 			continue;
 		}
 		mount = vfsmount - OFF_mount__mnt;
-		parent = READ(void *, mount, mount__mnt_parent);
+		parent = READ(void *, mount, OFF_mount__mnt_parent);
 		if (!parent || parent == mount)
 			break;
-		dentry = READ(void *, mount, mount__mnt_mountpoint);
+		dentry = READ(void *, mount, OFF_mount__mnt_mountpoint);
 		vfsmount = parent + OFF_mount__mnt;
 	}
 	walk->start = at;

@@ -88,8 +88,8 @@ static __always_inline void describe(struct family *family, void *task)
 /* The arguments can be read only while the task itself runs. */
 static __always_inline void read_arguments(struct family *family, void *task)
 {
-	void *mm = READ(void *, task, task_struct__mm);
-	u64 start = READ(u64, mm, mm_struct__arg_start), length = READ(u64, mm, mm_struct__arg_end) - start;
+	void *mm = READ(void *, task, OFF_task_struct__mm);
+	u64 start = READ(u64, mm, OFF_mm_struct__arg_start), length = READ(u64, mm, OFF_mm_struct__arg_end) - start;
 
 	if (length > ARGUMENT_BYTES)
 		length = ARGUMENT_BYTES;
@@ -115,7 +115,7 @@ static __always_inline u32 family_begin(void *task, u32 tgid, u32 parent, bool a
 	family->parent = parent;
 	family->processes = 1;
 	family->adopted = adopted;
-	family->started_ns = adopted ? READ(u64, task, task_struct__start_time) : bpf_ktime_get_ns();
+	family->started_ns = adopted ? READ(u64, task, OFF_task_struct__start_time) : bpf_ktime_get_ns();
 	if (!adopted)
 		read_arguments(family, task);
 	if (instances.update(&tgid, &ref)) {

@@ -59,24 +59,24 @@ static __always_inline bool marked(u32 kind, u64 value)
 
 static __always_inline u32 netns_of(void *task)
 {
-	void *nsproxy = READ(void *, task, task_struct__nsproxy);
-	void *net = nsproxy ? READ(void *, nsproxy, nsproxy__net_ns) : NULL;
+	void *nsproxy = READ(void *, task, OFF_task_struct__nsproxy);
+	void *net = nsproxy ? READ(void *, nsproxy, OFF_nsproxy__net_ns) : NULL;
 
-	return net ? READ(u32, net, net__ns + OFF_ns_common__inum) : 0;
+	return net ? READ(u32, net, OFF_net__ns + OFF_ns_common__inum) : 0;
 }
 
 static __always_inline void *cgroup_of(void *task)
 {
-	void *set = READ(void *, task, task_struct__cgroups);
+	void *set = READ(void *, task, OFF_task_struct__cgroups);
 
-	return set ? READ(void *, set, css_set__dfl_cgrp) : NULL;
+	return set ? READ(void *, set, OFF_css_set__dfl_cgrp) : NULL;
 }
 
 static __always_inline u64 cgroup_id(void *cgroup)
 {
-	void *node = cgroup ? READ(void *, cgroup, cgroup__kn) : NULL;
+	void *node = cgroup ? READ(void *, cgroup, OFF_cgroup__kn) : NULL;
 
-	return node ? READ(u64, node, kernfs_node__id) : 0;
+	return node ? READ(u64, node, OFF_kernfs_node__id) : 0;
 }
 
 static __always_inline bool below_marked_cgroup(void *cgroup)
@@ -84,8 +84,8 @@ static __always_inline bool below_marked_cgroup(void *cgroup)
 	for (int i = 0; i < CGROUP_DEPTH && cgroup; i++) {
 		if (marked(SCOPE_CGROUP, cgroup_id(cgroup)))
 			return true;
-		cgroup = READ(void *, cgroup, cgroup__self + OFF_cgroup_subsys_state__parent);
-		cgroup = cgroup ? READ(void *, cgroup, cgroup_subsys_state__cgroup) : NULL;
+		cgroup = READ(void *, cgroup, OFF_cgroup__self + OFF_cgroup_subsys_state__parent);
+		cgroup = cgroup ? READ(void *, cgroup, OFF_cgroup_subsys_state__cgroup) : NULL;
 	}
 	return false;
 }
