@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#pragma once
+#ifndef LINUX_VERSION_CODE
+#define LINUX_VERSION_CODE 0
+#endif
+#define KERNEL_VERSION(a, b, c) (((a) << 16) + ((b) << 8) + (c))

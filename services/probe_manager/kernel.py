@@ -1,0 +1,359 @@
+"""
+Loading the probes: compile, make and share maps, attach, pin, adopt.
+
+A probe is compiled by bcc in a child process that ends afterwards, because the compiler's memory is never given back.
+What comes out are instructions and the shapes of maps; maps are then made here, or adopted from bpffs when another
+probe or an earlier run has made them, and the programs are loaded with these. A map with one name is one map for all.
+
+A function's name says where it is attached: `tp_btf__<tracepoint>` (typed), `raw_tracepoint__<tracepoint>`,
+`bpf_iter__<target>`. A probe with a fall-back is compiled a second time with `FALLBACK` defined when the kernel refuses
+its preferred hooks.
+
+Layout in bpffs: `<pins>/<fingerprint of all sources and settings>/{maps/<map>, probes/<probe>:<variant>/<function>}`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from services.probe_manager import bpf
+from services.probe_manager.btf import Btf
+from shared.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SOURCES: Final = Path(__file__).resolve().parents[2] / "bpf"
+PREFERRED, FALLBACK = "preferred", "fallback"
+_INCLUDE: Final = re.compile(r'^#include "([^"]+)"$', re.MULTILINE)
+_LOAD_MAP: Final = 0x18
+_TYPED, _RAW, _ITERATOR = "tp_btf__", "raw_tracepoint__", "bpf_iter__"
+
+
+class Unit(msgspec.Struct, frozen=True):
+    """
+    What the compiler is asked for.
+    """
+
+    name: str
+    text: str
+    flags: list[str]
+
+
+class CompiledMap(msgspec.Struct, frozen=True):
+    """
+    A map that a compiled probe uses, and the number that stands for it in its instructions.
+    """
+
+    marker: int
+    shape: bpf.Shape
+
+
+class Compiled(msgspec.Struct, frozen=True):
+    """
+    A compiled probe.
+    """
+
+    functions: dict[str, bytes]
+    maps: dict[str, CompiledMap]
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """
+    A probe that is attached.
+    """
+
+    name: str
+    variant: str
+    """`preferred` or `fallback`"""
+    links: dict[str, int]
+    """Function to the file descriptor of its link."""
+    programs: dict[str, int]
+    """Function to the file descriptor of its program."""
+
+    @property
+    def hook(self) -> str:
+        """
+        Return the attach points in words.
+        """
+        return ", ".join(sorted(_hook(function) for function in self.links))
+
+
+class Kernel:
+    """
+    The probes and the maps of one node.
+    """
+
+    def __init__(self, pins: Path, defines: Mapping[str, int], sizes: Mapping[str, int]) -> None:
+        """
+        Adopt what an earlier run with the same sources and settings left under *pins*, and remove what is older.
+
+        Args:
+            pins: the node's folder in bpffs.
+            defines: numbers that the probes are compiled with.
+            sizes: map name to the number of its entries, where it is not the one in the source.
+        """
+        self._btf: Final = Btf(Path("/sys/kernel/btf/vmlinux").read_bytes())
+        self._defines: Final = dict(defines)
+        self._sizes: Final = dict(sizes)
+        self._pins: Final = pins
+        self._home: Final = pins / _fingerprint(self._defines, self._sizes)
+        self._maps: Final[dict[str, bpf.Map]] = {}
+        self.probes: Final[dict[str, Loaded]] = {}
+        for older in list(pins.iterdir()) if pins.exists() else []:
+            if older != self._home:
+                _remove(older)
+        self.adopted: Final = (self._home / "maps").exists()
+        """True when the maps, and what they hold, come from an earlier run."""
+        for part in ("maps", "probes"):
+            (self._home / part).mkdir(parents=True, exist_ok=True)
+
+    def load(self, name: str, *, fallback: bool = False) -> Loaded:
+        """
+        Attach the probe *name*, or adopt it where it is attached.
+
+        Args:
+            name: the file in `bpf/` without its suffix.
+            fallback: do not try the preferred hooks.
+
+        Raises:
+            OSError: the kernel refuses it; the text is the verifier's.
+        """
+        loaded = self._adopt(name) or self._load(name, fallback)
+        self.probes[name] = loaded
+        return loaded
+
+    def unload(self, name: str) -> None:
+        """
+        Detach the probe *name*; its maps stay.
+        """
+        loaded = self.probes.pop(name, None)
+        if loaded is not None:
+            _close(loaded)
+            _remove(self._home / "probes" / f"{name}:{loaded.variant}")
+
+    def map(self, name: str) -> bpf.Map:
+        """
+        Return the map *name* of any loaded probe.
+        """
+        found = self._maps.get(name)
+        if found is None:
+            found = self._maps[name] = bpf.Map(bpf.pinned(self._home / "maps" / name), name)
+        return found
+
+    def figures(self, name: str) -> list[bpf.ProgramFigures]:
+        """
+        Return the figures of the programs of the probe *name*.
+        """
+        return [bpf.program_figures(program) for program in self.probes[name].programs.values()]
+
+    def enumerators(self, name: str) -> dict[str, int]:
+        """
+        Return the enumerators of the kernel's enum *name*.
+        """
+        return self._btf.enumerators(name)
+
+    def close(self, *, remove: bool) -> None:
+        """
+        Let go of everything; with *remove* the probes are detached, else they go on until they are adopted.
+        """
+        for loaded in self.probes.values():
+            _close(loaded)
+        for held in self._maps.values():
+            held.close()
+        self.probes.clear()
+        self._maps.clear()
+        if remove:
+            _remove(self._pins)
+
+    def _adopt(self, name: str) -> Loaded | None:
+        for variant in (PREFERRED, FALLBACK):
+            folder = self._home / "probes" / f"{name}:{variant}"
+            if not folder.exists():
+                continue
+            links = {path.name: bpf.pinned(path) for path in folder.iterdir()}
+            programs = {function: bpf.program_by_id(bpf.link_program_id(link)) for function, link in links.items()}
+            if links:
+                return Loaded(name, variant, links, programs)
+        return None
+
+    def _load(self, name: str, fallback: bool) -> Loaded:
+        text = assemble(SOURCES / f"{name}.c")
+        can_fall_back = bool(re.search(r"^#\s*if(n?def| .*defined).*\bFALLBACK\b", text, re.MULTILINE))
+        if not (fallback and can_fall_back):
+            try:
+                return self._attach(name, PREFERRED, self._compile(name, text, []))
+            except OSError as refusal:
+                if not can_fall_back or refusal.errno not in (errno.ENOENT, errno.EINVAL, errno.EACCES):
+                    raise
+        return self._attach(name, FALLBACK, self._compile(name, text, ["-DFALLBACK=1"]))
+
+    def _compile(self, name: str, text: str, flags: list[str]) -> Compiled:
+        found = {**self._btf.defines(text), **self._defines}
+        flags = [*flags, *(f"-D{define}={value}" for define, value in found.items())]
+        child = subprocess.run(
+            [sys.executable, "-m", "services.probe_manager.kernel"],
+            input=msgspec.msgpack.encode(Unit(name, text, flags)),
+            capture_output=True,
+            cwd=SOURCES.parent,
+            check=False,
+        )
+        if child.returncode:
+            raise ConfigError(f"bpf/{name}.c does not compile: {child.stderr.decode(errors='replace')}")
+        return msgspec.msgpack.decode(child.stdout, type=Compiled)
+
+    def _attach(self, name: str, variant: str, compiled: Compiled) -> Loaded:
+        descriptors = {item.marker: self._make(map_name, item.shape) for map_name, item in compiled.maps.items()}
+        loaded = Loaded(name, variant, {}, {})
+        try:
+            for function, code in compiled.functions.items():
+                loaded.programs[function] = self._program(function, _with_maps(code, descriptors))
+            for function, program in loaded.programs.items():
+                loaded.links[function] = _link(function, program)
+        except OSError as refusal:
+            _close(loaded)
+            raise OSError(refusal.errno, f"{name} ({variant}): {refusal.strerror}") from None
+        folder = self._home / "probes" / f"{name}:{variant}"
+        folder.mkdir(exist_ok=True)
+        for function, link in loaded.links.items():
+            bpf.pin(link, folder / function)
+        return loaded
+
+    def _make(self, name: str, shape: bpf.Shape) -> int:
+        wanted = msgspec.structs.replace(shape, entries=self._sizes.get(name, shape.entries))
+        path = self._home / "maps" / name
+        if name not in self._maps and not path.exists():
+            made = self._maps[name] = bpf.create_map(name, wanted)
+            bpf.pin(made.fd, path)
+        held = self.map(name)
+        if held.shape != wanted:
+            raise ConfigError(f"two probes disagree on map {name}: {held.shape} and {wanted}")
+        return held.fd
+
+    def _program(self, function: str, code: bytes) -> int:
+        if function.startswith(_RAW):
+            return bpf.load_program(_point(function), code, bpf.RAW_TRACEPOINT)
+        if function.startswith(_TYPED):
+            kind, name, attach_type = "typedef", f"btf_trace_{_point(function)}", bpf.TRACE_RAW_TP
+        else:
+            kind, name, attach_type = "func", f"bpf_iter_{_point(function)}", bpf.TRACE_ITER
+        type_id = self._btf.type_id(kind, name)
+        if type_id is None:
+            raise OSError(errno.ENOENT, f"this kernel has no {_hook(function)}")
+        return bpf.load_program(_point(function), code, bpf.TRACING, attach_type, type_id)
+
+
+def assemble(path: Path) -> str:
+    """
+    Return the text of the probe at *path* with the headers of `bpf/include` and `bpf/l7` put in, each once.
+    """
+    seen: set[str] = set()
+
+    def insert(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name in seen:
+            return ""
+        seen.add(name)
+        for folder in (SOURCES / "include", SOURCES):
+            if (folder / name).exists():
+                return _INCLUDE.sub(insert, (folder / name).read_text())
+        raise ConfigError(f"bpf/{path.name} includes {name}, which is neither in bpf/include nor in bpf")
+
+    return _INCLUDE.sub(insert, path.read_text())
+
+
+def _fingerprint(defines: Mapping[str, int], sizes: Mapping[str, int]) -> str:
+    digest = hashlib.sha256(repr((sorted(defines.items()), sorted(sizes.items()), os.uname().release)).encode())
+    for path in sorted([*SOURCES.rglob("*.c"), *SOURCES.rglob("*.h")]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _point(function: str) -> str:
+    return function.split("__", 1)[1]
+
+
+def _hook(function: str) -> str:
+    kind = {_TYPED: "tp_btf", _RAW: "raw_tracepoint", _ITERATOR: "iter"}
+    return f"{kind[function.split('__', 1)[0] + '__']}:{_point(function)}"
+
+
+def _link(function: str, program: int) -> int:
+    if function.startswith(_ITERATOR):
+        return bpf.attach_iterator(program)
+    return bpf.attach_raw(program, _point(function) if function.startswith(_RAW) else None)
+
+
+def _with_maps(code: bytes, descriptors: Mapping[int, int]) -> bytes:
+    patched, at = bytearray(code), 0
+    while at < len(patched):
+        if patched[at] != _LOAD_MAP:
+            at += 8
+            continue
+        if patched[at + 1] >> 4 == 1:
+            marker = int.from_bytes(patched[at + 4 : at + 8], "little")
+            patched[at + 4 : at + 8] = descriptors[marker].to_bytes(4, "little")
+        at += 16
+    return bytes(patched)
+
+
+def _close(loaded: Loaded) -> None:
+    for fd in [*loaded.links.values(), *loaded.programs.values()]:
+        os.close(fd)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        for inner in path.iterdir():
+            _remove(inner)
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _compile_here(unit: Unit) -> Compiled:
+    os.environ["BCC_KERNEL_SOURCE"] = str(SOURCES / "headers")
+    from bcc import lib
+
+    # bcc.BPF() would attach what it recognises by name; here nothing is attached.
+    flags = (ctypes.c_char_p * len(unit.flags))(*(flag.encode() for flag in unit.flags))
+    module = lib.bpf_module_create_c_from_string(unit.text.encode(), 0, flags, len(unit.flags), True, None)
+    if not module:
+        raise SystemExit(1)
+    maps: dict[str, CompiledMap] = {}
+    for index in range(lib.bpf_num_tables(module)):
+        figures = [_ask(lib, f"bpf_table_{what}_id", module, index) for what in _MAP_FIGURES]
+        maps[_ask(lib, "bpf_table_name", module, index, ctypes.c_char_p).decode()] = CompiledMap(
+            figures[0], bpf.Shape(*figures[1:])
+        )
+    functions: dict[str, bytes] = {}
+    for index in range(lib.bpf_num_functions(module)):
+        symbol = lib.bpf_function_name(module, index)
+        start, size = lib.bpf_function_start(module, symbol), lib.bpf_function_size(module, symbol)
+        functions[symbol.decode()] = ctypes.string_at(start, size)
+    return Compiled(functions, maps)
+
+
+_MAP_FIGURES: Final = ("fd", "type", "key_size", "leaf_size", "max_entries", "flags")
+
+
+def _ask(lib: Any, function: str, module: int, index: int, kind: Any = ctypes.c_int) -> Any:  # bcc has no types
+    question = getattr(lib, function)
+    question.argtypes, question.restype = [ctypes.c_void_p, ctypes.c_ulonglong], kind
+    return question(module, index)
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(
+        msgspec.msgpack.encode(_compile_here(msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Unit)))
+    )
