@@ -318,11 +318,13 @@ def attach_raw(program: int, tracepoint: str | None) -> int:
     return _call(_RAW_TRACEPOINT_OPEN, struct.pack("<QIIQ", at, program, 0, 0))
 
 
-def attach_iterator(program: int) -> int:
+def attach_iterator(program: int, over_map: int | None = None) -> int:
     """
-    Return a link of *program* to the iterator it was loaded for.
+    Return a link of *program* to the iterator it was loaded for; *over_map* is the map whose elements it visits.
     """
-    return _call(_LINK_CREATE, struct.pack("<IIIIQII", program, 0, TRACE_ITER, 0, 0, 0, 0))
+    chosen = _buffer(struct.pack("<IIII", over_map or 0, 0, 0, 0))
+    at, length = (ctypes.addressof(chosen), len(chosen)) if over_map is not None else (0, 0)
+    return _call(_LINK_CREATE, struct.pack("<IIIIQII", program, 0, TRACE_ITER, 0, at, length, 0))
 
 
 def run_iterator(link: int) -> bytes:

@@ -6,8 +6,8 @@ What comes out are instructions and the shapes of maps; maps are then made here,
 probe or an earlier run has made them, and the programs are loaded with these. A map with one name is one map for all.
 
 A function's name says where it is attached: `tp_btf__<tracepoint>` (typed), `raw_tracepoint__<tracepoint>`,
-`bpf_iter__<target>`. A probe with a fall-back is compiled a second time with `FALLBACK` defined when the kernel refuses
-its preferred hooks.
+`bpf_iter__<target>` or `bpf_iter__bpf_map_elem__<map>`. A probe with a fall-back is compiled a second time with
+`FALLBACK` defined when the kernel refuses its preferred hooks.
 
 Layout in bpffs: `<pins>/<fingerprint of all sources and settings>/{maps/<map>, probes/<probe>:<variant>/<function>}`.
 """
@@ -219,7 +219,7 @@ class Kernel:
             for function, code in compiled.functions.items():
                 loaded.programs[function] = self._program(function, _with_maps(code, descriptors))
             for function, program in loaded.programs.items():
-                loaded.links[function] = _link(function, program)
+                loaded.links[function] = self._link(function, program)
         except OSError as refusal:
             _close(loaded)
             raise OSError(refusal.errno, f"{name} ({variant}): {refusal.strerror}") from None
@@ -253,6 +253,13 @@ class Kernel:
         return bpf.load_program(_point(function), code, bpf.TRACING, attach_type, type_id)
 
 
+    def _link(self, function: str, program: int) -> int:
+        if function.startswith(_ITERATOR):
+            over = _target(function)[1]
+            return bpf.attach_iterator(program, self.map(over).fd if over else None)
+        return bpf.attach_raw(program, _point(function) if function.startswith(_RAW) else None)
+
+
 def assemble(path: Path) -> str:
     """
     Return the text of the probe at *path* with the headers of `bpf/include` and `bpf/l7` put in, each once.
@@ -283,15 +290,14 @@ def _point(function: str) -> str:
     return function.split("__", 1)[1]
 
 
+def _target(function: str) -> tuple[str, str]:
+    target, _, over = _point(function).partition("__")
+    return target, over
+
+
 def _hook(function: str) -> str:
     kind = {_TYPED: "tp_btf", _RAW: "raw_tracepoint", _ITERATOR: "iter"}
     return f"{kind[function.split('__', 1)[0] + '__']}:{_point(function)}"
-
-
-def _link(function: str, program: int) -> int:
-    if function.startswith(_ITERATOR):
-        return bpf.attach_iterator(program)
-    return bpf.attach_raw(program, _point(function) if function.startswith(_RAW) else None)
 
 
 def _with_maps(code: bytes, descriptors: Mapping[int, int]) -> bytes:
