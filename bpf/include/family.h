@@ -33,8 +33,8 @@ struct family {
 
 _Static_assert(sizeof(struct family) == 392, "decode.py reads 392 bytes");
 
-PINNED_LAZY("hash", u32, struct family, families, MAX_FAMILIES);
-PINNED("array", u32, u64, family_changes, 2); /* [0] the last instance id, [1] grows whenever a record changes */
+BPF_F_TABLE("hash", u32, struct family, families, MAX_FAMILIES, BPF_F_NO_PREALLOC);
+BPF_TABLE("array", u32, u64, family_changes, 2); /* [0] the last instance id, [1] grows whenever a record changes */
 BPF_PERCPU_ARRAY(family_scratch, struct family, 1);
 
 static __always_inline void family_changed(void)

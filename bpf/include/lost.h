@@ -5,8 +5,6 @@
 #ifndef MESHLENS_LOST_H
 #define MESHLENS_LOST_H
 
-#include "pinned.h"
-
 #define MAX_LOST_CAUSES 64
 
 /* Below 32: requests and samples. From 32 on: processes and TCP. */
@@ -20,7 +18,7 @@ enum lost_process_cause {
 	LOST_CONNECT_MAP_FULL, /* a connect call whose error could not be told */
 };
 
-PINNED("percpu_array", u32, u64, lost, MAX_LOST_CAUSES);
+BPF_TABLE("percpu_array", u32, u64, lost, MAX_LOST_CAUSES);
 
 static __always_inline void lost_count(u32 cause)
 {

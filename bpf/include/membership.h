@@ -7,8 +7,6 @@
 #define MESHLENS_MEMBERSHIP_H
 
 #include "exe_path.h"
-#include "pinned.h"
-
 #define CGROUP_DEPTH 16
 #define MAX_PATTERNS 4
 #define PATTERN_BYTES 64
@@ -39,9 +37,9 @@ struct scope_pattern {
 	char suffix[PATTERN_BYTES];
 };
 
-PINNED("array", u32, u32, scope_kinds, 1);
-PINNED("hash", struct scope_mark, u8, scope_marks, 256);
-PINNED("array", u32, struct scope_pattern, scope_patterns, MAX_PATTERNS);
+BPF_TABLE("array", u32, u32, scope_kinds, 1);
+BPF_TABLE("hash", struct scope_mark, u8, scope_marks, 256);
+BPF_TABLE("array", u32, struct scope_pattern, scope_patterns, MAX_PATTERNS);
 
 static __always_inline u32 scope_kinds_wanted(void)
 {

@@ -9,8 +9,6 @@
 #ifndef MESHLENS_SCOPE_H
 #define MESHLENS_SCOPE_H
 
-#include "pinned.h"
-
 #define MAX_PROCESSES 32768
 
 struct instance_ref {
@@ -18,7 +16,7 @@ struct instance_ref {
 	u32 leader_tgid; /* the process that executed the program */
 };
 
-PINNED_LAZY("hash", u32, struct instance_ref, instances, MAX_PROCESSES);
+BPF_F_TABLE("hash", u32, struct instance_ref, instances, MAX_PROCESSES, BPF_F_NO_PREALLOC);
 
 /* The instance of a process, 0 when it is out of scope. */
 static __always_inline u32 scope_instance_of(u32 tgid)
