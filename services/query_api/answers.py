@@ -339,3 +339,21 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: int
     detail: str
     instance: str = ""
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Who asks: without tokens everybody on this machine is admin.
+    """
+
+    role: Literal["viewer", "operator", "admin"]
+    needs_token: bool
+    """True when tokens are in use: the page then offers to sign in and out."""
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A command was carried out.
+    """
+
+    ok: bool = True
