@@ -54,9 +54,11 @@ create table silences (
 );
 
 -- The last window that was judged: an older one that comes again changes nothing.
+-- *facts* is the last hour in the service's own form, so that a restart does not forget the burn rates.
 create table alert_progress (
     only_row boolean primary key default true check (only_row),
-    window_end timestamptz not null
+    window_end timestamptz not null,
+    facts bytea not null default ''
 );
 
 grant select, insert, update, delete on alerts, alert_changes, silences, alert_progress to meshlens_alert_manager;
