@@ -116,3 +116,34 @@ def from_flat(flat: list[int]) -> Histogram:
     Return the histogram that *flat* holds.
     """
     return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+PACKED_DIGITS: Final = 12
+"""Decimal digits that each bucket takes in a packed histogram: counts up to 10^12 - 1, also after adding."""
+
+
+def pack(flat: list[int]) -> int:
+    """
+    Return a flat histogram as one number, bucket b times 10^(12 b): adding two numbers merges two histograms.
+
+    That is how PostgreSQL holds them (`numeric`), so that its own `sum()` merges histograms exactly.
+    """
+    digits = PACKED_DIGITS
+    buckets: Histogram = {}
+    for index in range(0, len(flat), 2):
+        buckets[flat[index]] = buckets.get(flat[index], 0) + flat[index + 1]
+    top = max(buckets, default=0)
+    return int("".join(f"{buckets.get(bucket, 0):0{digits}d}" for bucket in range(top, -1, -1)))
+
+
+def from_packed(packed: str) -> Histogram:
+    """
+    Return the histogram that *packed* holds: the decimal text of a packed number, as `duration::text` gives it.
+    """
+    digits = PACKED_DIGITS
+    histogram: Histogram = {}
+    for bucket, end in enumerate(range(len(packed), 0, -digits)):
+        inside = int(packed[max(0, end - digits) : end])
+        if inside:
+            histogram[bucket] = inside
+    return histogram
