@@ -281,9 +281,10 @@ async def connect(
                 connect_timeout=2,
                 ping_interval=5,
                 max_outstanding_pings=2,
-                allow_reconnect=True,
+                allow_reconnect=False,  # a first try that fails is told, not repeated in silence
                 error_cb=_quiet,
             )
+            client.options["allow_reconnect"] = True
             bus = Bus(client)
             await bus.prepare()
         except GONE as error:
