@@ -246,12 +246,11 @@ class Kernel:
         if function.startswith(_TYPED):
             kind, name, attach_type = "typedef", f"btf_trace_{_point(function)}", bpf.TRACE_RAW_TP
         else:
-            kind, name, attach_type = "func", f"bpf_iter_{_point(function)}", bpf.TRACE_ITER
+            kind, name, attach_type = "func", f"bpf_iter_{_target(function)[0]}", bpf.TRACE_ITER
         type_id = self._btf.type_id(kind, name)
         if type_id is None:
             raise OSError(errno.ENOENT, f"this kernel has no {_hook(function)}")
         return bpf.load_program(_point(function), code, bpf.TRACING, attach_type, type_id)
-
 
     def _link(self, function: str, program: int) -> int:
         if function.startswith(_ITERATOR):
