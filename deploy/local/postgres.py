@@ -280,7 +280,7 @@ def _clear_stale_lock(data: Path, program: Path) -> None:
             os.kill(pid, number)
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
-            if not Path(f"/proc/{pid}").exists():
+            if not os.path.exists(f"/proc/{pid}/exe"):
                 return
             time.sleep(0.05)
 

@@ -276,7 +276,7 @@ async def connect(
                 name=name,
                 user=user or None,
                 password=password or None,
-                max_reconnect_attempts=-1,
+                max_reconnect_attempts=0,
                 reconnect_time_wait=1,
                 connect_timeout=2,
                 ping_interval=5,
@@ -284,7 +284,7 @@ async def connect(
                 allow_reconnect=False,  # a first try that fails is told, not repeated in silence
                 error_cb=_quiet,
             )
-            client.options["allow_reconnect"] = True
+            client.options.update(allow_reconnect=True, max_reconnect_attempts=-1)
             bus = Bus(client)
             await bus.prepare()
         except GONE as error:
