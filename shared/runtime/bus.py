@@ -276,7 +276,7 @@ async def connect(
                 name=name,
                 user=user or None,
                 password=password or None,
-                max_reconnect_attempts=0,
+                max_reconnect_attempts=1,
                 reconnect_time_wait=1,
                 connect_timeout=2,
                 ping_interval=5,
