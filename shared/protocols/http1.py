@@ -1,0 +1,306 @@
+"""
+HTTP/1.0 and HTTP/1.1.
+
+https://www.rfc-editor.org/rfc/rfc9112
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from shared.errors import Malformed
+from shared.messages.kernel import Outcome, Protocol
+from shared.protocols import _trace_context
+from shared.protocols._base import Parsed, WireProtocol, blank, text_of
+from shared.protocols._collapse import collapsed, cover, may_stay
+
+METHODS: Final = frozenset(
+    b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH QUERY PURGE REPORT SEARCH PROPFIND PROPPATCH MKCOL COPY "
+    b"MOVE LOCK UNLOCK MKACTIVITY CHECKOUT MERGE NOTIFY SUBSCRIBE UNSUBSCRIBE LINK UNLINK ACL BIND REBIND "
+    b"UNBIND".split()
+)
+METHOD_LIMIT: Final = 16
+HEAD_LIMIT: Final = 64 * 1024
+"""A head that has not ended by then never will."""
+NAME_LIMIT: Final = 160
+
+KEPT_HEADERS: Final = frozenset(
+    b"host content-type content-length content-encoding transfer-encoding connection upgrade server user-agent date "
+    b"traceparent tracestate b3 x-b3-traceid x-b3-spanid x-b3-parentspanid x-b3-sampled x-b3-flags "
+    b"grpc-status grpc-encoding grpc-accept-encoding grpc-timeout".split()
+)
+"""The only headers whose values leave the node."""
+
+_REQUEST: Final = re.compile(rb"([A-Z][A-Z-]*) ([^ \r\n]*)(?:( HTTP/1\.[01])(?=\r?\n|\Z)|( [HTP/1.]{0,8})?\Z)")
+_RESPONSE: Final = re.compile(rb"HTTP/(1\.[01]) ([1-9][0-9]{2})(?: ([^\r\n]*))?(?:\r?\n|\r?\Z)")
+_TARGET: Final = re.compile(rb"(?:([a-zA-Z][a-zA-Z0-9+.-]*)://([^/?#]*))?(/[^?#]*)?(?:[?]([^#]*))?")
+_PLACE: Final = re.compile(rb"[A-Za-z0-9._-]+:[0-9]{1,5}\Z")
+_HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}):[ \t]*([^\r\n]*)")
+_END: Final = re.compile(rb"\r?\n\r?\n")
+_PHRASES: Final = frozenset(status.phrase.encode() for status in HTTPStatus) | {
+    b"Moved Temporarily",
+    b"Request Time-out",
+}
+
+
+class Line(msgspec.Struct, frozen=True):
+    """
+    A request line, perhaps cut off.
+    """
+
+    method: bytes
+    target: bytes
+    start: int
+    """Where the target begins."""
+    whole: bool
+    """Whether the target ends where it says."""
+    version: str
+
+
+class Http1(WireProtocol):
+    """
+    HTTP/1.0 and HTTP/1.1; bodies are never looked at.
+    """
+
+    name = "http"
+    number = Protocol.HTTP1
+    specification = "https://www.rfc-editor.org/rfc/rfc9112"
+
+    def confidence(self, request: bytes, response: bytes) -> float:
+        """
+        Return how sure it is: a status line says most, a known method next.
+        """
+        line = _request_line(request)
+        answered = _RESPONSE.match(response) is not None
+        if line is None:
+            return 0.9 if answered and not request else 0.3 if answered else 0.0
+        if answered:
+            return 1.0
+        if response:
+            return 0.2
+        return 0.95 if line.version else 0.7
+
+    def mask(self, request: bytes, response: bytes) -> tuple[bytes, bytes]:
+        """
+        Return both heads without ids in the path, query values, header values (but for a few) and bodies.
+        """
+        line = _request_line(request)
+        masked = blank(request)
+        if line is not None:
+            out = bytearray(request)
+            _mask_target(out, line)
+            _mask_fields(out, request.find(b"\n", line.start))
+            masked = bytes(out)
+        status = _RESPONSE.match(response)
+        if status is None:
+            return masked, blank(response)
+        answer = bytearray(response)
+        if status[3] and status[3] not in _PHRASES:
+            cover(answer, status.start(3), status.end(3), b" ")
+        _mask_fields(answer, response.find(b"\n"))
+        return masked, bytes(answer)
+
+    def parse(self, request: bytes, response: bytes) -> Parsed:
+        """
+        Return method and route, status, and what the kept headers say.
+        """
+        line = _request_line(request)
+        if line is None:
+            raise Malformed("http: no request line")
+        headers = _fields(request)
+        status, answer_headers = _status(response), _fields(response)
+        trace_id, parent = _trace_context.of_headers(headers)
+        method = line.method.decode("ascii")
+        path, query = _target_parts(line)
+        template = "/".join(_segment_name(s) for s in path.split(b"/")) or "/"
+        attributes: dict[str, str | int] = {
+            "http.request.method": method,
+            "url.path": text_of(path),
+            "url.template": template[:NAME_LIMIT],
+            "network.protocol.name": "http",
+        }
+        if query:
+            attributes["url.query"] = text_of(query)
+        if line.version:
+            attributes["network.protocol.version"] = line.version
+        _describe(attributes, headers, "request")
+        _describe(attributes, answer_headers, "response")
+        if status:
+            attributes["http.response.status_code"] = status
+        if status >= 400:
+            attributes["error.type"] = str(status)
+        return Parsed(
+            name=f"{method} {template}"[:NAME_LIMIT],
+            operation=method,
+            outcome=_outcome(status, response),
+            status=status,
+            attributes=attributes,
+            trace_id=trace_id,
+            parent_span_id=parent,
+        )
+
+    def frame(self, buffer: bytes, *, response: bool) -> int | None:
+        """
+        Return the length of the first head, up to and with its empty line.
+        """
+        end = _END.search(buffer, 0, HEAD_LIMIT)
+        first = buffer.find(b"\n", 0, HEAD_LIMIT)
+        if first >= 0 or end:
+            matches = _RESPONSE.match(buffer) if response else _request_line(buffer)
+            if not matches:
+                raise Malformed(f"http: no {'status' if response else 'request'} line")
+        elif not _may_begin(buffer, response):
+            raise Malformed("http: these bytes begin no message")
+        if end:
+            return end.end()
+        if len(buffer) >= HEAD_LIMIT:
+            raise Malformed(f"http: a head longer than {HEAD_LIMIT} bytes")
+        return None
+
+
+PROTOCOL: WireProtocol = Http1()
+
+
+def _request_line(head: bytes) -> Line | None:
+    found = _REQUEST.match(head)
+    if found is None or found[1] not in METHODS:
+        return None
+    target = found[2]
+    cut = found[3] is None and found[4] is None
+    if found[1] == b"CONNECT":
+        fits = cut or _PLACE.match(target) is not None
+    else:
+        fits = target[:1] in (b"/", b"*") or b"://" in target[:16] or (cut and not target)
+    if not fits:
+        return None
+    return Line(found[1], target, found.start(2), not cut, (found[3] or b"").decode("ascii")[6:])
+
+
+def _mask_target(out: bytearray, line: Line) -> None:
+    if line.method == b"CONNECT" and line.whole:
+        return
+    found = _TARGET.match(line.target)
+    if found is None or (found.end() == 0 and line.target):
+        if line.target != b"*":
+            cover(out, line.start, line.start + len(line.target))
+        return
+    if found[2] and b"@" in found[2]:
+        cover(out, line.start + found.start(2), line.start + found.start(2) + found[2].rindex(b"@"))
+    if found[3]:
+        _mask_path(out, line, found.start(3), found.end(3))
+    if found[4]:
+        _mask_query(out, line.start + found.start(4), found[4])
+    cover(out, line.start + found.end(), line.start + len(line.target))
+
+
+def _mask_path(out: bytearray, line: Line, start: int, end: int) -> None:
+    at = start
+    for segment in line.target[start:end].split(b"/"):
+        word, semicolon, parameters = segment.partition(b";")
+        cut = not line.whole and at + len(segment) == len(line.target)
+        if cut or not may_stay(word):
+            cover(out, line.start + at, line.start + at + len(word))
+        if semicolon:
+            after = line.start + at + len(word) + 1
+            cover(out, after, after + len(parameters))
+        at += len(segment) + 1
+
+
+def _mask_query(out: bytearray, start: int, query: bytes) -> None:
+    at = start
+    for pair in query.split(b"&"):
+        name, equals, _ = pair.partition(b"=")
+        keep = len(name) + 1 if equals and may_stay(name) else 0
+        cover(out, at + keep, at + len(pair))
+        at += len(pair) + 1
+
+
+def _mask_fields(out: bytearray, first_line_end: int) -> None:
+    """
+    Cover header values that are not kept, then everything behind the empty line.
+    """
+    at = first_line_end + 1
+    if first_line_end < 0:
+        return
+    while at < len(out):
+        end = out.find(b"\n", at)
+        stop = len(out) if end < 0 else end
+        if end >= 0 and bytes(out[at:stop]) in (b"", b"\r"):
+            cover(out, stop + 1, len(out))
+            return
+        found = _HEADER.match(out, at, stop)
+        if found is None:
+            cover(out, at, stop, b"\r")
+        elif found[1].lower() not in KEPT_HEADERS:
+            cover(out, found.start(2), stop, b"\r")
+        at = stop + 1
+
+
+def _fields(head: bytes) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for raw in head.split(b"\n")[1:]:
+        if raw in (b"", b"\r"):
+            break
+        found = _HEADER.match(raw)
+        if found is not None and found[1].lower() in KEPT_HEADERS:
+            fields[found[1].lower().decode("ascii")] = text_of(found[2].strip())
+    return fields
+
+
+def _target_parts(line: Line) -> tuple[bytes, bytes]:
+    if line.method == b"CONNECT":
+        return line.target, b""
+    found = _TARGET.match(line.target)
+    path = (found[3] if found else None) or (b"*" if line.target == b"*" else b"/")
+    if not line.whole and found and found.end(3) == len(line.target):
+        path = path[: path.rfind(b"/") + 1] + b"*"
+    return path, (found[4] if found else None) or b""
+
+
+def _segment_name(segment: bytes) -> str:
+    word = segment.partition(b";")[0]
+    return collapsed(word) if word else ""
+
+
+def _status(response: bytes) -> int:
+    found = _RESPONSE.match(response)
+    return int(found[2]) if found else 0
+
+
+def _outcome(status: int, response: bytes) -> Outcome:
+    if status >= 500:
+        return Outcome.SERVER_ERROR
+    if status >= 400:
+        return Outcome.CLIENT_ERROR
+    return Outcome.OK if response else Outcome.NO_RESPONSE
+
+
+def _describe(attributes: dict[str, str | int], headers: dict[str, str], side: str) -> None:
+    length = headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and len(length) < 16:
+        attributes[f"http.{side}.body.size"] = int(length)
+    if "content-type" in headers:
+        attributes[f"http.{side}.header.content-type"] = headers["content-type"]
+    if side == "request":
+        host, _, port = headers.get("host", "").rpartition(":")
+        if not (port.isascii() and port.isdigit() and len(port) <= 5):
+            host, port = headers.get("host", ""), ""
+        if host:
+            attributes["server.address"] = host
+        if port:
+            attributes["server.port"] = int(port)
+        if "user-agent" in headers:
+            attributes["user_agent.original"] = headers["user-agent"]
+
+
+def _may_begin(buffer: bytes, response: bool) -> bool:
+    if response:
+        return re.match(rb"HTTP/1\.[01] [1-9][0-9]{2}( |\r|\Z)", buffer) is not None or any(
+            re.fullmatch(pattern, buffer) for pattern in (rb"H?T?T?P?/?1?\.?[01]?", rb"HTTP/1\.[01] [0-9]{0,2}")
+        )
+    method = buffer.partition(b" ")[0]
+    return method in METHODS or (b" " not in buffer and any(known.startswith(method) for known in METHODS))
