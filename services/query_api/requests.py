@@ -26,6 +26,10 @@ T = TypeVar("T")
 
 MAX_RANGE_S: Final = 31 * 24 * 3600
 MAX_POINTS: Final = 2000
+FULL_POINTS: Final = 400
+"""As many points as a chart can show."""
+RESOLUTIONS_S: Final = (10, 60, 600, 3600)
+"""The widths of the buckets that figures are stored in."""
 EARLIEST_NS: Final = 0
 LATEST_NS: Final = 4_102_444_800 * S_NS
 """The year 2100: what is later is a mistake in the question."""
@@ -147,16 +151,35 @@ def time_range(start: str, end: str, now_ns: int) -> Range:
     return Range(start_ns, end_ns)
 
 
+def resolution_s(over: Range) -> int:
+    """
+    Return the width of the buckets to read a range at: few of them, and exact to a small part of the range.
+    """
+    if over.seconds <= 180:
+        return 10
+    if over.seconds <= 1200:
+        return 60
+    return 600 if over.seconds <= 18_000 else 3600
+
+
+def aligned(over: Range, width_s: int) -> Range:
+    """
+    Return the whole buckets of *width_s* that *over* touches.
+    """
+    width_ns = width_s * S_NS
+    return Range(over.start_ns // width_ns * width_ns, -(-over.end_ns // width_ns) * width_ns)
+
+
 def step_s(asked: int, over: Range) -> int:
     """
-    Return the step of a time line in seconds: what is *asked*, or for 0 the finest of 10 s, 1 min, 1 h that fits.
+    Return the step of a time line in seconds: what is *asked*, or for 0 the finest stored one that fits.
 
     Raises:
         BadRequest: the step is no multiple of 10 s, or the time line would have too many points.
     """
-    if asked % 10:
+    if asked % RESOLUTIONS_S[0]:
         raise BadRequest("`step` must be a multiple of 10 seconds")
-    step = asked or next((s for s in (10, 60, 3600) if over.seconds / s <= 720), 3600)
+    step = asked or next((step for step in RESOLUTIONS_S if over.seconds / step <= FULL_POINTS), RESOLUTIONS_S[-1])
     if over.seconds / step > MAX_POINTS:
         raise BadRequest(f"the time line would have more than {MAX_POINTS} points: ask for a longer `step`")
     return step

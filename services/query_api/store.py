@@ -1,0 +1,215 @@
+"""
+What the API reads from PostgreSQL; it never writes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from services.query_api import rows
+from services.query_api.figures import moment, unix_ns
+from services.query_api.requests import RESOLUTIONS_S, Range, aligned, resolution_s
+from shared.errors import Unavailable
+from shared.messages.topology import TopologyWindow
+from shared.runtime import postgres
+from shared.units import S_NS
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from services.query_api import answers, questions
+
+QUERIES: Final = postgres.queries(Path(__file__).parent / "queries")
+LEVEL_NUMBERS: Final = {"yellow": 2, "orange": 3, "red": 4}
+STILL_OPEN_NS: Final = 60 * S_NS
+
+
+class Store:
+    """
+    The tables of all services, read only.
+    """
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool: Final = pool
+
+    async def _rows(self, query: str, *values: Any) -> list[asyncpg.Record]:
+        try:
+            found: list[asyncpg.Record] = await self._pool.fetch(QUERIES[query], *values, timeout=20)
+        except postgres.GONE as error:
+            raise Unavailable(f"PostgreSQL does not answer: {str(error) or type(error).__name__}") from error
+        return found
+
+    async def window_at(self, at_ns: int) -> TopologyWindow:
+        """
+        Return the map's figures at *at_ns*: those of the finest bucket that is still kept.
+        """
+        window = TopologyWindow(start_ns=at_ns, end_ns=at_ns, final=True)
+        for width_s in RESOLUTIONS_S:
+            over = aligned(Range(at_ns, at_ns + 1), width_s)
+            window = await self._window(over, width_s)
+            if any(figures.provided.requests or figures.tcp.opened for figures in window.service_figures):
+                break
+        return window
+
+    async def window_between(self, over: Range) -> TopologyWindow:
+        """
+        Return the map's figures over a range, from the start of its first bucket to the newest closed window.
+        """
+        width_s = resolution_s(over)
+        start_ns = aligned(over, width_s).start_ns
+        end_ns = over.end_ns
+        newest = await self._rows("closed", moment(end_ns))
+        if newest:
+            closed_ns = unix_ns(newest[0]["closed"])
+            if start_ns < closed_ns < end_ns < closed_ns + STILL_OPEN_NS:
+                end_ns = closed_ns
+        return await self._window(Range(start_ns, end_ns), width_s)
+
+    async def _window(self, over: Range, width_s: int) -> TopologyWindow:
+        since, till = moment(over.start_ns), moment(over.end_ns)
+        services = [rows.service(row) for row in await self._rows("services", since, till, width_s)]
+        relations = [rows.relation(row) for row in await self._rows("relations", since, till, width_s)]
+        lost = {row["cause"]: row["lost"] for row in await self._rows("losses", since, till)}
+        return TopologyWindow(
+            start_ns=over.start_ns,
+            end_ns=over.end_ns,
+            final=True,
+            services=[service for service, _ in services],
+            service_figures=[figures for _, figures in services],
+            relations=relations,
+            lost=lost,
+        )
+
+    async def states(self, over: Range) -> dict[tuple[str, str], answers.State]:
+        """
+        Return the colours at the end of a range, by kind and id.
+        """
+        return dict(map(rows.state, await self._rows("states", moment(over.start_ns), moment(over.end_ns))))
+
+    async def newest_states(self) -> dict[tuple[str, str], answers.State]:
+        """
+        Return the newest colours, by kind and id.
+        """
+        return dict(map(rows.state, await self._rows("verdicts")))
+
+    async def endpoints(self, ask: questions.EndpointList, over: Range) -> list[asyncpg.Record]:
+        """
+        Return the rows of the endpoints that had traffic.
+        """
+        return await self._rows(
+            "endpoints",
+            moment(over.start_ns),
+            moment(over.end_ns),
+            ask.service,
+            ask.protocol,
+            ask.q,
+            ask.failing,
+        )
+
+    async def instances(
+        self, ask: questions.InstanceList, over: Range, after: str, most: int
+    ) -> list[answers.Instance]:
+        """
+        Return the instances that ran.
+        """
+        found = await self._rows(
+            "instances", moment(over.start_ns), moment(over.end_ns), ask.service, ask.running, after, most
+        )
+        return [rows.instance(row, over.seconds) for row in found]
+
+    async def service_timeline(self, service: str, over: Range, step_s: int) -> list[answers.Point]:
+        """
+        Return the steps of a service's time line that had traffic.
+        """
+        found = await self._rows("service_timeline", service, *_steps(over, step_s))
+        return [rows.service_point(row, step_s) for row in found]
+
+    async def relation_timeline(self, relation: str, over: Range, step_s: int) -> list[answers.Point]:
+        """
+        Return the steps of a relation's time line that had traffic.
+        """
+        found = await self._rows("relation_timeline", relation, *_steps(over, step_s))
+        return [rows.relation_point(row, step_s) for row in found]
+
+    async def spans(
+        self, ask: questions.SpanList, over: Range, after: tuple[Any, ...] | None, most: int
+    ) -> list[asyncpg.Record]:
+        """
+        Return the rows of sampled requests.
+        """
+        started_us, connection, offset, instance = after or (None, None, None, None)
+        return await self._rows(
+            "spans",
+            moment(over.start_ns),
+            moment(over.end_ns),
+            ask.service,
+            ask.endpoint,
+            ask.role,
+            ask.protocol,
+            ask.failed,
+            int(ask.slow_s * S_NS),
+            ask.trace_id,
+            None if started_us is None else moment(started_us * 1000),
+            connection,
+            offset,
+            instance,
+            most,
+        )
+
+    async def anomalies(
+        self, ask: questions.AnomalyList, over: Range, after: tuple[Any, ...] | None, most: int
+    ) -> list[asyncpg.Record]:
+        """
+        Return the rows of times of trouble.
+        """
+        started_us, number = after or (None, None)
+        return await self._rows(
+            "anomalies",
+            moment(over.start_ns),
+            moment(over.end_ns),
+            ask.entity,
+            LEVEL_NUMBERS[ask.level],
+            ask.open,
+            None if started_us is None else moment(started_us * 1000),
+            number,
+            most,
+        )
+
+    async def alerts(self, ask: questions.AlertList, after: tuple[Any, ...] | None, most: int) -> list[asyncpg.Record]:
+        """
+        Return the rows of alerts.
+        """
+        updated_us, key = after or (None, None)
+        return await self._rows(
+            "alerts",
+            ask.state,
+            ask.severity,
+            ask.entity,
+            None if updated_us is None else moment(updated_us * 1000),
+            key,
+            most,
+        )
+
+    async def alert(self, key: str) -> answers.Alert | None:
+        """
+        Return one alert.
+        """
+        found = await self._rows("alert", key)
+        return rows.alert(found[0]) if found else None
+
+    async def silences(self, now_ns: int) -> list[answers.Silence]:
+        """
+        Return the silences that last.
+        """
+        return [rows.silence(row) for row in await self._rows("silences", moment(now_ns))]
+
+
+def _steps(over: Range, step_s: int) -> tuple[dt.datetime, dt.datetime, dt.timedelta, int]:
+    """
+    Return a range in whole steps, the step, and the coarsest resolution that it is a multiple of.
+    """
+    whole = aligned(over, step_s)
+    width_s = max(width for width in RESOLUTIONS_S if step_s % width == 0)
+    return moment(whole.start_ns), moment(whole.end_ns), dt.timedelta(seconds=step_s), width_s
