@@ -12,8 +12,6 @@
  */
 #include "family.h"
 
-#define PF_FORKNOEXEC 0x40
-
 RAW_TRACEPOINT_PROBE(sched_process_fork)
 {
 	void *parent = (void *)ctx->args[0], *child = (void *)ctx->args[1];
@@ -83,18 +81,7 @@ struct bpf_iter__task {
 	void *task;
 };
 
-static __always_inline void *exe_inode(void *task)
-{
-	void *mm = READ(void *, task, OFF_task_struct__mm);
-	void *file = mm ? READ(void *, mm, OFF_mm_struct__exe_file) : NULL;
-
-	return file ? READ(void *, file, OFF_file__f_inode) : NULL;
-}
-
-/*
- * What ran before: run it until it adds nobody. A process that never executed anything belongs to its parent's
- * instance, unless the parent has become another program since.
- */
+/* What ran before: run it until it adds nobody. */
 BPF_ITER(task)
 {
 	void *task = ctx->task, *parent;
@@ -111,11 +98,6 @@ BPF_ITER(task)
 	ref = instances.lookup(&parent_tgid);
 	if (!(ref && kinds & SCOPE_TREE) && !wanted(task, tgid, kinds))
 		return 0;
-	if (ref && READ(u32, task, OFF_task_struct__flags) & PF_FORKNOEXEC && exe_inode(task) == exe_inode(parent)) {
-		family_join(tgid, ref);
-		family_changed();
-	} else {
-		family_begin(task, tgid, ref ? ref->instance : 0, true);
-	}
+	family_adopt(task, tgid);
 	return 0;
 }

@@ -14,6 +14,7 @@
 
 #define MAX_FAMILIES 16384
 #define ARGUMENT_BYTES 192
+#define PF_FORKNOEXEC 0x40
 
 struct family {
 	u64 started_ns; /* monotonic clock */
@@ -126,6 +127,31 @@ static __always_inline u32 family_begin(void *task, u32 tgid, u32 parent, bool a
 		lost_count(LOST_INSTANCE_MAP_FULL);
 	family_changed();
 	return ref.instance;
+}
+
+static __always_inline void *exe_inode(void *task)
+{
+	void *mm = READ(void *, task, OFF_task_struct__mm);
+	void *file = mm ? READ(void *, mm, OFF_mm_struct__exe_file) : NULL;
+
+	return file ? READ(void *, file, OFF_file__f_inode) : NULL;
+}
+
+/*
+ * A process that ran before. One that never executed anything belongs to its parent's instance, unless the parent has
+ * become another program since.
+ */
+static __always_inline u32 family_adopt(void *task, u32 tgid)
+{
+	void *parent = READ(void *, task, OFF_task_struct__real_parent);
+	u32 parent_tgid = READ(u32, parent, OFF_task_struct__tgid);
+	struct instance_ref *ref = instances.lookup(&parent_tgid);
+
+	if (!ref || !(READ(u32, task, OFF_task_struct__flags) & PF_FORKNOEXEC) || exe_inode(task) != exe_inode(parent))
+		return family_begin(task, tgid, ref ? ref->instance : 0, true);
+	family_join(tgid, ref);
+	family_changed();
+	return ref->instance;
 }
 
 #endif

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which TCP connections are opened, fail and close, how long does opening take, and what travels on them?
+ *
+ * hooks:   raw tracepoints inet_sock_set_state, tcp_destroy_sock; iterators task_file (once, at start) and
+ *          bpf_map_elem over the connections (on each tick)
+ * emits:   maps l4_series_*, l4_notes_* (failures by errno), ends
+ * kernel:  5.13 (iterators over sockets and maps)
+ * cost:    about 2 us for each connection over its life, 0.5 us for each live connection on the tick; nothing for
+ *          a packet or a call
+ * misses:  connections that routing refuses before a SYN is sent; what arrives after the application has closed;
+ *          connections that several instances accept from one port (SO_REUSEPORT) count for the one that uses them
+ *          only after its first request
+ */
+#include "listeners.h"
+#include "tcp_connection.h"
+
+#define ERROR_CANCELED 125 /* the caller gave up before there was an answer */
+#define YOUNG_NS 1000000000ULL
+
+static __always_inline void connect_begins(void *sk)
+{
+	u32 instance = scope_instance();
+
+	if (instance)
+		connection_add(sk, ROLE_CLIENT, instance);
+}
+
+static __always_inline void connect_fails(void *sk, struct tcp_connection *connection)
+{
+	u32 error = READ(u32, sk, OFF_sock__sk_err);
+
+	l4_note_count(&connection->series, NOTE_FAILED, error ? error : ERROR_CANCELED);
+	connection->flags |= CONNECTION_CLOSED;
+	connection_count(sk, connection, false);
+}
+
+static __always_inline void established(void *sk, u32 before, struct tcp_connection *connection)
+{
+	u32 instance;
+
+	if (before == STATE_SYN_RECV && !connection) {
+		instance = listening_instance(sk);
+		connection = instance ? connection_add(sk, ROLE_SERVER, instance) : NULL;
+	} else if (connection) {
+		connection->connect_ns = bpf_ktime_get_ns() - connection->started_ns;
+	}
+	if (!connection)
+		return;
+	connection->flags |= CONNECTION_OPENED;
+	connection_establish(sk, connection);
+}
+
+static __always_inline void closes(void *sk, u32 before, struct tcp_connection *connection)
+{
+	if (connection->flags & CONNECTION_CLOSED)
+		return;
+	if (before == STATE_SYN_SENT) {
+		connect_fails(sk, connection);
+		return;
+	}
+	connection->flags |= CONNECTION_CLOSED;
+	connection_count(sk, connection, true);
+}
+
+RAW_TRACEPOINT_PROBE(inet_sock_set_state)
+{
+	void *sk = (void *)ctx->args[0];
+	u32 before = ctx->args[1], after = ctx->args[2];
+	u64 key = (u64)sk;
+	struct tcp_connection *connection;
+
+	if ((after != STATE_SYN_SENT && after != STATE_ESTABLISHED && after != STATE_CLOSE) || !is_tcp(sk))
+		return 0;
+	if (after == STATE_SYN_SENT) {
+		connect_begins(sk);
+		return 0;
+	}
+	connection = tcp_connections.lookup(&key);
+	if (after == STATE_ESTABLISHED)
+		established(sk, before, connection);
+	else if (connection)
+		closes(sk, before, connection);
+	return 0;
+}
+
+/* Resets and drops after the close still belong to the connection, so it is forgotten only here. */
+RAW_TRACEPOINT_PROBE(tcp_destroy_sock)
+{
+	void *sk = (void *)ctx->args[0];
+	u64 key = (u64)sk;
+	struct tcp_connection *connection = tcp_connections.lookup(&key);
+
+	if (!connection)
+		return 0;
+	connection_count(sk, connection, false);
+	if (connection->join)
+		ends_leave(connection->join, connection->series.role);
+	tcp_connections.delete(&key);
+	return 0;
+}
+
+/* An accepted socket inherits the length of its listener's queue; one that was connected has none. */
+static __always_inline bool accepted(void *sk)
+{
+	return READ(u32, sk, OFF_sock__sk_max_ack_backlog) || listening_instance(sk);
+}
+
+struct bpf_iter__task_file {
+	void *meta;
+	void *task;
+	u32 fd;
+	void *file;
+};
+
+/* What was open before: its totals so far are not ours. */
+BPF_ITER(task_file)
+{
+	u32 instance = ctx->task ? scope_instance_of(READ(u32, ctx->task, OFF_task_struct__tgid)) : 0;
+	void *sk = instance ? socket_of_file(ctx->file) : NULL;
+	u64 key = (u64)sk;
+	struct tcp_connection *connection;
+	u8 state;
+
+	if (!sk || !is_tcp(sk) || tcp_connections.lookup(&key))
+		return 0;
+	state = READ(u8, sk, OFF_sock_common__skc_state);
+	if (state == STATE_CLOSE || state == STATE_LISTEN || state == STATE_SYN_SENT)
+		return 0;
+	connection = connection_add(sk, accepted(sk) ? ROLE_SERVER : ROLE_CLIENT, instance);
+	if (!connection)
+		return 0;
+	connection_establish(sk, connection);
+	connection->bytes_sent = READ(u64, sk, OFF_tcp_sock__bytes_sent) - READ(u64, sk, OFF_tcp_sock__bytes_retrans);
+	connection->bytes_received = READ(u64, sk, OFF_tcp_sock__bytes_received);
+	connection->bytes_received -= !!(READ(u64, sk, OFF_sock_common__skc_flags) & SOCK_DONE);
+	connection->segments_sent = READ(u32, sk, OFF_tcp_sock__segs_out);
+	connection->retransmits = READ(u32, sk, OFF_tcp_sock__total_retrans);
+	return 0;
+}
+
+struct visited_element {
+	void *meta;
+	void *map;
+	u64 *key;
+	void *value;
+};
+
+/* The tick. A young connection waits for its other end to be joined, so that its figures stay in one series. */
+int bpf_iter__bpf_map_elem__tcp_connections(struct visited_element *ctx)
+{
+	struct tcp_connection *connection;
+	u64 key;
+
+	if (!ctx->key)
+		return 0;
+	key = *ctx->key;
+	connection = tcp_connections.lookup(&key);
+	if (!connection || connection->flags & CONNECTION_CLOSED)
+		return 0;
+	find_peer(connection);
+	if (connection->series.peer || bpf_ktime_get_ns() - connection->started_ns > YOUNG_NS)
+		connection_count((void *)key, connection, false);
+	return 0;
+}
