@@ -76,7 +76,7 @@ class WireProtocol(ABC):
     @abstractmethod
     def parse(self, request: bytes, response: bytes) -> Parsed:
         """
-        Return what the heads tell.
+        Return what the heads tell; an empty request (of a pipeline, the kernel keeps one head) gives an empty name.
 
         Raises:
             Malformed: the request is not of this protocol.

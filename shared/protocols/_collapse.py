@@ -1,5 +1,8 @@
 """
-Which words of a path or a key name the endpoint, and which are ids, tokens or people: these collapse and are masked.
+Which words of a path, a host or a key name the endpoint, and which are ids, tokens or people.
+
+The kernel collapses ids too, before it hashes an endpoint (`bpf/include/text.h`). Whatever is an id there is one here,
+so all requests of one hash have one name; here a few more words are ids, so several hashes may share a name.
 """
 
 from __future__ import annotations
@@ -24,7 +27,6 @@ _PLAIN: Final = re.compile(rb"[A-Za-z0-9._~!$'()+,:=-]*\Z")
 _HEX: Final = re.compile(rb"[0-9A-Fa-f-]+\Z")
 _WORDS: Final = re.compile(rb"[A-Z]*[a-z]*(?:[A-Z][a-z]+)*\Z")
 _NUMBER: Final = re.compile(rb"[0-9]{1,9}\Z")
-_DIGIT_RUN: Final = re.compile(r"[0-9]+")
 
 
 def is_id(word: bytes) -> bool:
@@ -55,9 +57,7 @@ def collapsed(word: bytes) -> str:
     """
     Return what *word* is called in an endpoint's name.
     """
-    if is_id(word):
-        return ID
-    return _DIGIT_RUN.sub("{n}", word.decode("ascii"))
+    return ID if is_id(word) else word.decode("ascii")
 
 
 def cover(out: bytearray, start: int, end: int, keep: bytes = b"") -> None:

@@ -23,7 +23,6 @@ METHODS: Final = frozenset(
     b"MOVE LOCK UNLOCK MKACTIVITY CHECKOUT MERGE NOTIFY SUBSCRIBE UNSUBSCRIBE LINK UNLINK ACL BIND REBIND "
     b"UNBIND".split()
 )
-METHOD_LIMIT: Final = 16
 HEAD_LIMIT: Final = 64 * 1024
 """A head that has not ended by then never will."""
 NAME_LIMIT: Final = 160
@@ -108,33 +107,19 @@ class Http1(WireProtocol):
         """
         Return method and route, status, and what the kept headers say.
         """
-        line = _request_line(request)
-        if line is None:
-            raise Malformed("http: no request line")
         headers = _fields(request)
-        status, answer_headers = _status(response), _fields(response)
-        trace_id, parent = _trace_context.of_headers(headers)
-        method = line.method.decode("ascii")
-        path, query = _target_parts(line)
-        template = "/".join(_segment_name(s) for s in path.split(b"/")) or "/"
-        attributes: dict[str, str | int] = {
-            "http.request.method": method,
-            "url.path": text_of(path),
-            "url.template": template[:NAME_LIMIT],
-            "network.protocol.name": "http",
-        }
-        if query:
-            attributes["url.query"] = text_of(query)
-        if line.version:
-            attributes["network.protocol.version"] = line.version
+        status = _status(response)
+        attributes: dict[str, str | int] = {"network.protocol.name": "http"}
+        name, method = _asked(request, attributes) if request else ("", "")
         _describe(attributes, headers, "request")
-        _describe(attributes, answer_headers, "response")
+        _describe(attributes, _fields(response), "response")
         if status:
             attributes["http.response.status_code"] = status
         if status >= 400:
             attributes["error.type"] = str(status)
+        trace_id, parent = _trace_context.of_headers(headers)
         return Parsed(
-            name=f"{method} {template}"[:NAME_LIMIT],
+            name=name,
             operation=method,
             outcome=_outcome(status, response),
             status=status,
@@ -200,13 +185,9 @@ def _mask_target(out: bytearray, line: Line) -> None:
 def _mask_path(out: bytearray, line: Line, start: int, end: int) -> None:
     at = start
     for segment in line.target[start:end].split(b"/"):
-        word, semicolon, parameters = segment.partition(b";")
         cut = not line.whole and at + len(segment) == len(line.target)
-        if cut or not may_stay(word):
-            cover(out, line.start + at, line.start + at + len(word))
-        if semicolon:
-            after = line.start + at + len(word) + 1
-            cover(out, after, after + len(parameters))
+        if cut or not may_stay(segment):
+            cover(out, line.start + at, line.start + at + len(segment))
         at += len(segment) + 1
 
 
@@ -251,6 +232,26 @@ def _fields(head: bytes) -> dict[str, str]:
     return fields
 
 
+def _asked(request: bytes, attributes: dict[str, str | int]) -> tuple[str, str]:
+    """
+    Return the endpoint's name and the method, and add to *attributes*.
+    """
+    line = _request_line(request)
+    if line is None:
+        raise Malformed("http: no request line")
+    method = line.method.decode("ascii")
+    path, query = _target_parts(line)
+    template = "*" if path == b"*" else "/".join(collapsed(segment) for segment in path.split(b"/"))[:NAME_LIMIT]
+    attributes["http.request.method"] = method
+    attributes["url.path"] = text_of(path)
+    attributes["url.template"] = template
+    if query:
+        attributes["url.query"] = text_of(query)
+    if line.version:
+        attributes["network.protocol.version"] = line.version
+    return f"{method} {template}", method
+
+
 def _target_parts(line: Line) -> tuple[bytes, bytes]:
     if line.method == b"CONNECT":
         return line.target, b""
@@ -259,11 +260,6 @@ def _target_parts(line: Line) -> tuple[bytes, bytes]:
     if not line.whole and found and found.end(3) == len(line.target):
         path = path[: path.rfind(b"/") + 1] + b"*"
     return path, (found[4] if found else None) or b""
-
-
-def _segment_name(segment: bytes) -> str:
-    word = segment.partition(b";")[0]
-    return collapsed(word) if word else ""
 
 
 def _status(response: bytes) -> int:

@@ -118,25 +118,13 @@ class Redis(WireProtocol):
         """
         Return the first command of the head, and the error word of its reply.
         """
-        commands = _commands(request)
-        words = next(commands, None)
-        verb = _verb(request, words) if words else b""
-        if not words or not verb:
-            raise Malformed("redis: no command")
-        command = verb.decode("ascii")
-        operation = command
-        if verb in CONTAINERS and len(words) > 1:
-            operation = f"{command} {_upper(request, words[1])}".rstrip()
-        attributes: dict[str, str | int] = {
-            "db.system.name": "redis",
-            "db.operation.name": operation,
-            "db.query.text": _query_text(request, words, operation),
-        }
+        attributes: dict[str, str | int] = {"db.system.name": "redis"}
+        name, operation = _asked(request, attributes) if request else ("", "")
         failure = _failure(response)
         if failure:
             attributes["db.response.status_code"] = attributes["error.type"] = failure
         outcome = Outcome.SERVER_ERROR if failure else Outcome.OK if response else Outcome.NO_RESPONSE
-        return Parsed(name=command, operation=operation, outcome=outcome, attributes=attributes)
+        return Parsed(name=name, operation=operation, outcome=outcome, attributes=attributes)
 
     def frame(self, buffer: bytes, *, response: bool) -> int | None:
         """
@@ -204,6 +192,22 @@ def _upper(head: bytes, word: Word) -> str:
 
 def _verb(head: bytes, words: list[Word]) -> bytes:
     return _upper(head, words[0]).encode("ascii")
+
+
+def _asked(request: bytes, attributes: dict[str, str | int]) -> tuple[str, str]:
+    """
+    Return the first command and its full verb, and add to *attributes*.
+    """
+    words = next(_commands(request), None)
+    verb = _verb(request, words) if words else b""
+    if not words or not verb:
+        raise Malformed("redis: no command")
+    command = operation = verb.decode("ascii")
+    if verb in CONTAINERS and len(words) > 1:
+        operation = f"{command} {_upper(request, words[1])}".rstrip()
+    attributes["db.operation.name"] = operation
+    attributes["db.query.text"] = _query_text(request, words, operation)
+    return command, operation
 
 
 def _key_pattern(key: bytes) -> str:
