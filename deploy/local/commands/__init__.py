@@ -1,0 +1,3 @@
+"""
+The subcommands of `meshlens`, one file each.
+"""
