@@ -9,7 +9,10 @@ from importlib import metadata
 
 import msgspec
 
+from services.query_api.config import QueryApi
 from services.query_api.openapi import document
+from services.query_api.service import serve
+from shared.runtime.process import run
 
 
 def main(arguments: list[str]) -> int:
@@ -20,7 +23,7 @@ def main(arguments: list[str]) -> int:
         text = msgspec.json.format(msgspec.json.encode(document(metadata.version("meshlens"))), indent=2)
         sys.stdout.write(text.decode() + "\n")
         return 0
-    return 2
+    return run("query-api", QueryApi, serve)
 
 
 if __name__ == "__main__":

@@ -37,9 +37,7 @@ UNKNOWN: Final = answers.State()
 KINDS: Final[dict[str, Literal["service", "relation"]]] = {"service": "service", "relation": "relation"}
 
 
-def draw(
-    window: TopologyWindow, states: Mapping[tuple[str, str], answers.State], *, live: bool, now_ns: int
-) -> answers.Topology:
+def draw(window: TopologyWindow, states: Mapping[tuple[str, str], answers.State], *, live: bool) -> answers.Topology:
     """
     Return the map of *window* with the colours *states*, by kind and id.
     """
@@ -57,8 +55,14 @@ def draw(
             edge(relation, states.get(("relation", relation.id), UNKNOWN), seconds) for relation in window.relations
         ],
         lost=window.lost,
-        age_s=max(0.0, (now_ns - window.newest_ns) / S_NS) if window.newest_ns else None,
     )
+
+
+def age_s(window: TopologyWindow, now_ns: int) -> float | None:
+    """
+    Return how old the newest kernel data in *window* is.
+    """
+    return max(0.0, (now_ns - window.newest_ns) / S_NS) if window.newest_ns else None
 
 
 def node(service: Service, figures: ServiceFigures | None, state: answers.State, seconds: float) -> answers.ServiceNode:

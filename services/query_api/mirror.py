@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from services.query_api import answers, events, maps, shown
 from services.query_api.figures import moment
 from shared.messages.topology import TopologyWindow
 from shared.units import S_NS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from shared.messages.anomaly import Verdict, Verdicts
+    from shared.messages.anomaly import Verdicts
     from shared.messages.control import Probes, ServiceStatus
 
 FORGOTTEN_NS: Final = 3600 * S_NS
@@ -50,14 +50,16 @@ class Mirror:
         """
         if verdicts.window_end_ns >= self._judged[1]:
             self._judged = (verdicts.window_start_ns, verdicts.window_end_ns)
-            self.colour(verdicts.verdicts)
+            self._states = {(verdict.kind, verdict.entity): maps.state(verdict) for verdict in verdicts.verdicts}
+            self._drawn = None
 
-    def colour(self, verdicts: Iterable[Verdict]) -> None:
+    def seed(self, states: dict[tuple[str, str], answers.State]) -> None:
         """
-        Take these colours, of all entities.
+        Take the colours that the tables hold, until the first are heard.
         """
-        self._states = {(verdict.kind, verdict.entity): maps.state(verdict) for verdict in verdicts}
-        self._drawn = None
+        if not self._states:
+            self._states = states
+            self._drawn = None
 
     def hear_status(self, status: ServiceStatus, now_ns: int) -> None:
         """
@@ -89,8 +91,8 @@ class Mirror:
         Return the live map.
         """
         if self._drawn is None:
-            self._drawn = maps.draw(self._window, self._states, live=True, now_ns=now_ns)
-        return self._drawn
+            self._drawn = maps.draw(self._window, self._states, live=True)
+        return msgspec.structs.replace(self._drawn, age_s=maps.age_s(self._window, now_ns))
 
     def verdicts(self) -> events.Verdicts:
         """

@@ -12,14 +12,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import msgspec
 
-from services.query_api.questions import Name
 from shared.units import S_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from services.query_api.answers import Page
-    from services.query_api.questions import Listing
+    from services.query_api.questions import (
+        AnomalyList,
+        EndpointList,
+        InstanceList,
+        Listing,
+        Ranged,
+        RangedListing,
+        SpanList,
+        TimeLineOf,
+    )
 
 K = TypeVar("K", bound=msgspec.Struct)
 T = TypeVar("T")
@@ -42,6 +50,9 @@ class BadRequest(Exception):
     """
 
 
+KeyText = Annotated[str, msgspec.Meta(max_length=2048, pattern=r"^[^\x00]*$")]
+
+
 class Range(msgspec.Struct, frozen=True):
     """
     A time range, end excluded.
@@ -58,6 +69,10 @@ class Range(msgspec.Struct, frozen=True):
         return (self.end_ns - self.start_ns) / S_NS
 
 
+LIVE: Final = Range(0, 0)
+"""Stands for the last ten seconds."""
+
+
 class Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """
     Where a page ended: its time range and the sort key of its last item.
@@ -65,7 +80,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
     start_ns: Annotated[int, msgspec.Meta(ge=EARLIEST_NS, le=LATEST_NS)]
     end_ns: Annotated[int, msgspec.Meta(ge=EARLIEST_NS, le=LATEST_NS)]
-    key: Annotated[list[int | float | Name], msgspec.Meta(max_length=4)]
+    key: Annotated[list[int | float | KeyText], msgspec.Meta(max_length=4)]
 
 
 def read(kind: type[K], parameters: Iterable[tuple[str, str]], fixed: Mapping[str, str]) -> K:
@@ -210,6 +225,33 @@ def decode_cursor(text: str, shape: tuple[type, ...]) -> tuple[Range, tuple[Any,
     if any(isinstance(part, int) and abs(part) >= 1 << 63 for part in cursor.key):
         raise BadRequest("`cursor` is not the `next` of a page before")
     return Range(cursor.start_ns, cursor.end_ns), tuple(cursor.key)
+
+
+def asked(ask: Ranged | RangedListing, now_ns: int) -> Range:
+    """
+    Return the range that *ask* names, `LIVE` when it names none.
+    """
+    return time_range(ask.start, ask.end, now_ns) if ask.start or ask.end else LIVE
+
+
+def range_of(
+    ask: EndpointList | InstanceList | SpanList | AnomalyList, now_ns: int, shape: tuple[type, ...]
+) -> tuple[Range, tuple[Any, ...] | None]:
+    """
+    Return the range of *ask*, or of its cursor, and the key after which to go on.
+    """
+    if ask.cursor:
+        return decode_cursor(ask.cursor, shape)
+    return time_range(ask.start, ask.end, now_ns), None
+
+
+def line_of(ask: TimeLineOf, now_ns: int) -> tuple[Range, int]:
+    """
+    Return the whole steps of the time line that *ask* wants, and their width in seconds.
+    """
+    over = time_range(ask.start, ask.end, now_ns)
+    step = step_s(ask.step, over)
+    return aligned(over, step), step
 
 
 def paged(

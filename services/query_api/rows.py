@@ -179,6 +179,27 @@ def span(row: Row) -> answers.SpanRecord:
     )
 
 
+def span_key(row: Row) -> tuple[int | str, ...]:
+    """
+    Return what orders sampled requests.
+    """
+    return unix_ns(row["started"]) // 1000, row["connection"], row["stream_offset"], row["instance"]
+
+
+def anomaly_key(row: Row) -> tuple[int | str, ...]:
+    """
+    Return what orders times of trouble.
+    """
+    return unix_ns(row["started"]) // 1000, row["id"]
+
+
+def alert_key(row: Row) -> tuple[int | str, ...]:
+    """
+    Return what orders alerts.
+    """
+    return unix_ns(row["updated"]) // 1000, row["id"]
+
+
 def _address(remote: str, port: int) -> str:
     if not remote:
         return ""

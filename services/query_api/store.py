@@ -17,6 +17,8 @@ from shared.runtime import postgres
 from shared.units import S_NS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import asyncpg
 
     from services.query_api import answers, questions
@@ -31,10 +33,20 @@ class Store:
     The tables of all services, read only.
     """
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
-        self._pool: Final = pool
+    def __init__(self) -> None:
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+
+    async def open(self, dsn: str, *, size: int, waiting: Callable[[str], None]) -> None:
+        """
+        Wait for the server and its schema; until then every question is `Unavailable`.
+        """
+        pool = await postgres.open_pool(dsn, size=size, waiting=waiting)
+        await postgres.wait_for_schema(pool, waiting)
+        self._pool = pool
 
     async def _rows(self, query: str, *values: Any) -> list[asyncpg.Record]:
+        if self._pool is None:
+            raise Unavailable("PostgreSQL is not there yet: see /readyz")
         try:
             found: list[asyncpg.Record] = await self._pool.fetch(QUERIES[query], *values, timeout=20)
         except postgres.GONE as error:
@@ -81,6 +93,12 @@ class Store:
             relations=relations,
             lost=lost,
         )
+
+    async def knows(self, name: str) -> bool:
+        """
+        Return whether the map ever had a service or a relation of this *name*.
+        """
+        return bool((await self._rows("known", name))[0]["known"])
 
     async def states(self, over: Range) -> dict[tuple[str, str], answers.State]:
         """

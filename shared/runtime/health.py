@@ -17,6 +17,8 @@ from shared.messages.control import ServiceStatus
 from shared.runtime import exposition
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from structlog.typing import FilteringBoundLogger
 
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
@@ -37,6 +39,8 @@ class Health:
         self.counters: dict[str, int] = {}
         self.lost: dict[str, int] = {}
         self.url = ""
+        self.exposed: list[Callable[[], str]] = []
+        """What the service adds to /metrics beside its own health."""
         self._waits: dict[str, str] = {}
         self._log: Final = log
 
@@ -121,7 +125,7 @@ class Health:
             exposition.family(f"meshlens_{name}_total", "counter", f"{name.replace('_', ' ')}.", [(service, value)])
             for name, value in status.counters.items()
         ]
-        return "".join(parts)
+        return "".join([*parts, *(more() for more in self.exposed)])
 
     def routes(self) -> list[web.RouteDef]:
         """

@@ -1,0 +1,370 @@
+"""
+query-api: answers questions out of the mirror of the bus and out of the tables, and passes commands on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from services.query_api import answers, lists, maps, problems, questions, rows, shown, web
+from services.query_api.figures import filled
+from services.query_api.live import Hub
+from services.query_api.mirror import Mirror
+from services.query_api.openapi import document
+from services.query_api.prometheus import Totals
+from services.query_api.requests import (
+    LIVE,
+    BadRequest,
+    Range,
+    asked,
+    decode_cursor,
+    encode_cursor,
+    line_of,
+    paged,
+    range_of,
+    time_ns,
+    time_range,
+)
+from services.query_api.security import is_loopback, read_tokens
+from services.query_api.store import Store
+from shared import subjects
+from shared.errors import ConfigError, Unavailable
+from shared.messages.alert import AlertCommand, Silence
+from shared.messages.control import ProbeCommand
+from shared.runtime.process import serving
+from shared.units import S_NS, WINDOW_NS
+
+if TYPE_CHECKING:
+    from services.query_api.config import QueryApi
+    from services.query_api.security import Role
+    from shared.runtime.bus import Bus
+    from shared.runtime.process import Shell
+
+
+RECENT_NS: Final = 3 * WINDOW_NS
+"""A range that ends so lately has the newest colours."""
+DETAIL_ITEMS: Final = 200
+PAGE: Final = Path(__file__).parent / "ui" / "dist"
+
+
+class Api:
+    """
+    One method for each operation of the route table that answers with data, by the operation's name.
+    """
+
+    def __init__(self, mirror: Mirror, store: Store, bus: Bus, hub: Hub) -> None:
+        self._mirror: Final = mirror
+        self._store: Final = store
+        self._bus: Final = bus
+        self._hub: Final = hub
+
+    async def topology(self, ask: questions.Map) -> answers.Topology:
+        """
+        Return the map: live, at a time, or over a range.
+        """
+        if not ask.at:
+            return await self._map(asked(ask, time.time_ns()))
+        if ask.start or ask.end:
+            raise BadRequest("`at` excludes `from` and `to`")
+        at_ns = time_ns(ask.at, time.time_ns())
+        window = await self._store.window_at(at_ns)
+        return maps.draw(window, await self._states(Range(window.start_ns, window.end_ns)), live=False)
+
+    async def _map(self, over: Range) -> answers.Topology:
+        if over == LIVE:
+            return self._mirror.topology(time.time_ns())
+        window = await self._store.window_between(over)
+        return maps.draw(window, await self._states(over), live=False)
+
+    async def _states(self, over: Range) -> dict[tuple[str, str], answers.State]:
+        if over.end_ns >= time.time_ns() - RECENT_NS and self._mirror.states:
+            return self._mirror.states
+        return await self._store.states(over)
+
+    async def services(self, ask: questions.ServiceList) -> answers.Page[answers.ServiceNode]:
+        """
+        Return the services of the map.
+        """
+        over = decode_cursor(ask.cursor, lists.BY_ID)[0] if ask.cursor else asked(ask, time.time_ns())
+        return lists.services(await self._map(over), ask, over)
+
+    async def relations(self, ask: questions.RelationList) -> answers.Page[answers.RelationEdge]:
+        """
+        Return the relations of the map.
+        """
+        over = decode_cursor(ask.cursor, lists.BY_ID)[0] if ask.cursor else asked(ask, time.time_ns())
+        return lists.relations(await self._map(over), ask, over)
+
+    async def relation(self, ask: questions.OneRelation) -> answers.RelationEdge:
+        """
+        Return one relation.
+        """
+        topology = await self._map(asked(ask, time.time_ns()))
+        for edge in topology.relations:
+            if edge.id == ask.relation:
+                return edge
+        raise problems.no_such("relation", ask.relation)
+
+    async def service(self, ask: questions.OneService) -> answers.ServiceDetail:
+        """
+        Return one service with all that belongs to it.
+        """
+        topology = await self._map(asked(ask, time.time_ns()))
+        node = next((node for node in topology.services if node.id == ask.service), None)
+        if node is None:
+            raise problems.no_such("service", ask.service)
+        over = time_range(ask.start, ask.end, time.time_ns())
+        callers, dependencies = maps.relations_of(topology, ask.service)
+        endpoints = questions.EndpointList(service=ask.service, limit=DETAIL_ITEMS)
+        instances = questions.InstanceList(service=ask.service, limit=DETAIL_ITEMS)
+        return answers.ServiceDetail(
+            service=node,
+            callers=callers,
+            dependencies=dependencies,
+            endpoints=(await self._endpoints(endpoints, over)).items,
+            instances=(await self._instances(instances, over, "")).items,
+        )
+
+    async def endpoints(self, ask: questions.EndpointList) -> answers.Page[answers.Endpoint]:
+        """
+        Return endpoints over any window.
+        """
+        shape = (str, str, str) if ask.sort == "name" else (float, str, str)
+        return await self._endpoints(ask, range_of(ask, time.time_ns(), shape)[0])
+
+    async def service_endpoints(self, ask: questions.ServiceEndpointList) -> answers.Page[answers.Endpoint]:
+        """
+        Return the endpoints of one service.
+        """
+        page = await self.endpoints(ask)
+        if not page.items:
+            await self._must_know("service", ask.service)
+        return page
+
+    async def _endpoints(self, ask: questions.EndpointList, over: Range) -> answers.Page[answers.Endpoint]:
+        found = await self._store.endpoints(ask, over)
+        return await asyncio.to_thread(lists.endpoints, found, ask, over)
+
+    async def instances(self, ask: questions.InstanceList) -> answers.Page[answers.Instance]:
+        """
+        Return running programs.
+        """
+        over, after = range_of(ask, time.time_ns(), lists.BY_ID)
+        return await self._instances(ask, over, after[0] if after else "")
+
+    async def service_instances(self, ask: questions.ServiceInstanceList) -> answers.Page[answers.Instance]:
+        """
+        Return the instances of one service.
+        """
+        page = await self.instances(ask)
+        if not page.items:
+            await self._must_know("service", ask.service)
+        return page
+
+    async def _instances(self, ask: questions.InstanceList, over: Range, after: str) -> answers.Page[answers.Instance]:
+        found = await self._store.instances(ask, over, after, ask.limit + 1)
+        items = found[: ask.limit]
+        more = len(found) > len(items)
+        return answers.Page(items=items, next=encode_cursor(over, (items[-1].id,)) if more else None)
+
+    async def service_timeline(self, ask: questions.ServiceTimeLine) -> answers.TimeLine:
+        """
+        Return how the figures of a service went.
+        """
+        over, step = line_of(ask, time.time_ns())
+        points = await self._store.service_timeline(ask.service, over, step)
+        if not points:
+            await self._must_know("service", ask.service)
+        return _filled(points, over, step)
+
+    async def relation_timeline(self, ask: questions.RelationTimeLine) -> answers.TimeLine:
+        """
+        Return how the figures of a relation went.
+        """
+        over, step = line_of(ask, time.time_ns())
+        points = await self._store.relation_timeline(ask.relation, over, step)
+        if not points:
+            await self._must_know("relation", ask.relation)
+        return _filled(points, over, step)
+
+    async def _must_know(self, kind: str, name: str) -> None:
+        if not await self._store.knows(name):
+            raise problems.no_such(kind, name)
+
+    async def spans(self, ask: questions.SpanList) -> answers.Page[answers.SpanRecord]:
+        """
+        Return sampled requests, newest first.
+        """
+        over, after = range_of(ask, time.time_ns(), (int, int, int, str))
+        found = await self._store.spans(ask, over, after, ask.limit + 1)
+        return lists.rows_page(found, rows.span, rows.span_key, ask.limit, over)
+
+    async def anomalies(self, ask: questions.AnomalyList) -> answers.Page[answers.Anomaly]:
+        """
+        Return times of trouble, newest first.
+        """
+        over, after = range_of(ask, time.time_ns(), (int, int))
+        found = await self._store.anomalies(ask, over, after, ask.limit + 1)
+        return lists.rows_page(found, rows.anomaly, rows.anomaly_key, ask.limit, over)
+
+    async def alerts(self, ask: questions.AlertList) -> answers.Page[answers.Alert]:
+        """
+        Return alerts, the newest change first.
+        """
+        after = decode_cursor(ask.cursor, (int, str))[1] if ask.cursor else None
+        found = await self._store.alerts(ask, after, ask.limit + 1)
+        return lists.rows_page(found, rows.alert, rows.alert_key, ask.limit, LIVE)
+
+    async def alert(self, ask: questions.OneAlert) -> answers.Alert:
+        """
+        Return one alert.
+        """
+        found = await self._store.alert(ask.alert)
+        if found is None:
+            raise problems.no_such("alert", ask.alert)
+        return found
+
+    async def silences(self, ask: questions.Listing) -> answers.Page[answers.Silence]:
+        """
+        Return the silences that last.
+        """
+        found = await self._store.silences(time.time_ns())
+        return paged(found, lambda one: (one.id,), lists.BY_ID, ask, LIVE, answers.Page[answers.Silence])
+
+    async def acknowledge(self, ask: questions.Acknowledge) -> answers.Done:
+        """
+        Tell alert-manager that somebody looks after an alert.
+        """
+        await self.alert(ask)
+        await self._command(AlertCommand(action="acknowledge", alert=ask.alert, by=ask.by))
+        return answers.Done()
+
+    async def silence(self, ask: questions.NewSilence) -> answers.Silence:
+        """
+        Tell alert-manager to keep alerts quiet.
+        """
+        silence = Silence(
+            id=secrets.token_hex(8),
+            template=ask.template,
+            entity=ask.entity,
+            until_ns=time.time_ns() + ask.for_s * S_NS,
+            by=ask.by,
+            comment=ask.comment,
+        )
+        await self._command(AlertCommand(action="silence", silence=silence, by=ask.by))
+        return shown.silence(silence)
+
+    async def unsilence(self, ask: questions.OneSilence) -> answers.Done:
+        """
+        Tell alert-manager that a silence ends.
+        """
+        if all(ask.silence != silence.id for silence in await self._store.silences(time.time_ns())):
+            raise problems.no_such("silence", ask.silence)
+        await self._command(AlertCommand(action="unsilence", silence=Silence(id=ask.silence)))
+        return answers.Done()
+
+    async def _command(self, command: AlertCommand) -> None:
+        reply = await self._bus.ask(subjects.COMMAND_ALERT, command)
+        if not reply.ok:
+            raise problems.Refused(409, reply.error or "alert-manager refuses")
+
+    async def probes(self, ask: questions.Listing) -> answers.Page[answers.Probe]:
+        """
+        Return the probes of every node.
+        """
+        found = self._mirror.probes()
+        return paged(found, lambda one: (one.node, one.name), (str, str), ask, LIVE, answers.Page[answers.Probe])
+
+    async def switch_probe(self, ask: questions.SwitchProbe) -> answers.Done:
+        """
+        Tell probe-manager to switch a probe on or off.
+        """
+        known = self._mirror.probes()
+        if known and all((probe.name, ask.node or probe.node) != (ask.probe, probe.node) for probe in known):
+            raise problems.no_such("probe", ask.probe)
+        reply = await self._bus.ask(
+            subjects.SWITCH_PROBE, ProbeCommand(probe=ask.probe, on=ask.on, node=ask.node), timeout_s=15
+        )
+        if not reply.ok:
+            raise problems.Refused(409, reply.error or "probe-manager refuses")
+        if reply.probes is not None:
+            self._hub.hear_probes(reply.probes)
+        return answers.Done()
+
+    async def status(self, _ask: questions.Nothing) -> answers.Status:
+        """
+        Return how meshlens itself is.
+        """
+        return self._mirror.status(time.time_ns())
+
+
+def _filled(points: list[answers.Point], over: Range, step: int) -> answers.TimeLine:
+    until_ns = min(over.end_ns, time.time_ns() - 2 * WINDOW_NS)
+    return answers.TimeLine(step_s=step, points=filled(points, over.start_ns, until_ns, step))
+
+
+def _tokens(settings: QueryApi, shell: Shell) -> dict[str, Role]:
+    """
+    Return the tokens that the settings name.
+
+    Raises:
+        ConfigError: others may reach this service, and there are none; or the file cannot be read.
+    """
+    if not settings.tokens_file:
+        if is_loopback(settings.http_host):
+            return {}
+        raise ConfigError(
+            f"MESHLENS_HTTP_HOST is {settings.http_host}, which others can reach: name a file of tokens in "
+            'QUERY_API_TOKENS_FILE, {"<token>": "admin"}, or listen on 127.0.0.1'
+        )
+    path = Path(settings.tokens_file)
+    try:
+        text = path.read_bytes()
+        if path.stat().st_mode & 0o077:
+            shell.log.warning("tokens_file_is_open", path=str(path), remedy=f"chmod 600 {path}")
+    except OSError as error:
+        raise ConfigError(f"QUERY_API_TOKENS_FILE: cannot read {path}: {error.strerror}") from error
+    return read_tokens(text, str(path))
+
+
+async def serve(shell: Shell, settings: QueryApi) -> None:
+    """
+    Answer over HTTP, at once from the bus, and from the tables as soon as they are there.
+    """
+    mirror, totals, store = Mirror(), Totals(settings.metric_series), Store()
+    hub = Hub(mirror, totals, settings.event_clients)
+    desk = web.Desk(
+        api=Api(mirror, store, shell.bus, hub),
+        hub=hub,
+        gate=web.Gate(
+            tokens=_tokens(settings, shell),
+            bound=settings.http_host,
+            names=tuple(name.strip().lower() for name in settings.host_names.split(",") if name.strip()),
+        ),
+        document=msgspec.json.encode(document(metadata.version("meshlens"))),
+        page=Path(settings.page_dir) if settings.page_dir else PAGE,
+        log=shell.log,
+    )
+    desk.attach(shell.application)
+    shell.health.exposed.append(lambda: web.exposed(totals.families(mirror.states.items())))
+    await hub.listen(shell.bus)
+    shell.spawn(_open(store, mirror, settings, shell), "database")
+    await serving(shell, settings)
+
+
+async def _open(store: Store, mirror: Mirror, settings: QueryApi, shell: Shell) -> None:
+    await store.open(
+        settings.postgres_dsn,
+        size=settings.database_connections,
+        waiting=lambda what: shell.health.waiting(what, key="postgres"),
+    )
+    with contextlib.suppress(Unavailable):
+        mirror.seed(await store.newest_states())
