@@ -1,0 +1,3 @@
+"""
+One detector, one file, ending in `DETECTOR: Detector = <Name>()`; found by folder.
+"""
