@@ -151,6 +151,13 @@ class Kernel:
             found = self._maps[name] = bpf.Map(bpf.pinned(self._home / "maps" / name), name)
         return found
 
+    def iterate(self, name: str, function: str) -> bytes:
+        """
+        Run the iterator *function* of the probe *name* to its end, unless the probe is off; return what it wrote.
+        """
+        loaded = self.probes.get(name)
+        return bpf.run_iterator(loaded.links[function]) if loaded is not None else b""
+
     def figures(self, name: str) -> list[bpf.ProgramFigures]:
         """
         Return the figures of the programs of the probe *name*.
@@ -200,7 +207,7 @@ class Kernel:
 
     def _compile(self, name: str, text: str, flags: list[str]) -> Compiled:
         found = {**self._btf.defines(text), **self._defines}
-        flags = [*flags, *(f"-D{define}={value}" for define, value in found.items())]
+        flags = ["-fno-unroll-loops", *flags, *(f"-D{define}={value}" for define, value in found.items())]
         child = subprocess.run(
             [sys.executable, "-m", "services.probe_manager.kernel"],
             input=msgspec.msgpack.encode(Unit(name, text, flags)),
@@ -270,10 +277,10 @@ def assemble(path: Path) -> str:
         if name in seen:
             return ""
         seen.add(name)
-        for folder in (SOURCES / "include", SOURCES):
+        for folder in (SOURCES / "include", SOURCES / "l7"):
             if (folder / name).exists():
                 return _INCLUDE.sub(insert, (folder / name).read_text())
-        raise ConfigError(f"bpf/{path.name} includes {name}, which is neither in bpf/include nor in bpf")
+        raise ConfigError(f"bpf/{path.name} includes {name}, which is neither in bpf/include nor in bpf/l7")
 
     return _INCLUDE.sub(insert, path.read_text())
 
