@@ -1,0 +1,5 @@
+select
+    kind,
+    entity,
+    state
+from baselines

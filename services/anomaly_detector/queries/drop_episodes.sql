@@ -1,0 +1,2 @@
+delete from episodes
+where ended < $1

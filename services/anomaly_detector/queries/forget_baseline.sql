@@ -1,0 +1,3 @@
+delete from baselines
+where kind = $1
+and entity = $2

@@ -1,0 +1,3 @@
+delete from verdicts
+where kind = $1
+and entity = $2

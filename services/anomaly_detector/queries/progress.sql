@@ -1,0 +1,2 @@
+select window_end
+from anomaly_progress

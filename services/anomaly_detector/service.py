@@ -1,0 +1,154 @@
+"""
+The shell of anomaly-detector: windows in, verdicts out, history kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING, Final
+
+from services.anomaly_detector import detectors, state
+from services.anomaly_detector.detectors._base import Detector
+from services.anomaly_detector.judge import Judge, Judgement, Limits
+from services.anomaly_detector.store import Store
+from shared import subjects
+from shared.discover import extensions
+from shared.errors import Malformed, Unavailable
+from shared.runtime import postgres, process
+from shared.units import S_NS
+
+if TYPE_CHECKING:
+    from services.anomaly_detector.config import Settings
+    from shared.messages.topology import TopologyWindow
+    from shared.runtime.process import Shell
+
+SERVICE: Final = "anomaly-detector"
+RETRY_S: Final = 0.5
+CLEANING_S: Final = 3600.0
+DAY_S: Final = 86400.0
+
+
+async def serve(shell: Shell, settings: Settings) -> None:
+    """
+    Judge every closed window, until the process ends.
+    """
+    pool = await postgres.open_pool(
+        settings.postgres_dsn, waiting=lambda what: shell.health.waiting(what, key="postgres")
+    )
+    await postgres.wait_for_schema(pool, lambda what: shell.health.waiting(what, key="schema"))
+    found = extensions(detectors, "DETECTOR", Detector)  # type: ignore[type-abstract]  # only used for isinstance
+    limits = Limits(
+        learning_s=settings.learning_s,
+        minimum_windows=settings.minimum_windows,
+        objective_ratio=settings.objective_ratio,
+    )
+    work = Work(shell, settings, Store(pool), Judge(found, limits))
+    await work.restore(found)
+    shell.spawn(work.run(), "windows")
+    shell.spawn(work.clean(), "cleaning")
+    await process.serving(shell, settings)
+
+
+class Work:
+    """
+    The consumer of windows.
+    """
+
+    def __init__(self, shell: Shell, settings: Settings, store: Store, judge: Judge) -> None:
+        self._shell: Final = shell
+        self._settings: Final = settings
+        self._store: Final = store
+        self._judge: Final = judge
+        self._judged_ns = 0
+        self._saved_ns = 0
+
+    async def restore(self, found: dict[str, Detector]) -> None:
+        """
+        Take up the history where the process before left it.
+        """
+
+        async def read() -> None:
+            self._judged_ns = await self._store.progress_ns()
+            for data in await self._store.baselines():
+                try:
+                    entity = state.decode(data, found)
+                except Malformed as error:
+                    self._shell.health.lose("damaged_baselines")
+                    self._shell.log.warning("baseline_damaged", reason=str(error))
+                    continue
+                self._judge.entities[entity.kind, entity.entity] = entity
+
+        await postgres.until_done(read, waiting=self._waiting)
+        self._saved_ns = self._judged_ns
+        self._shell.log.info("history_restored", entities=len(self._judge.entities))
+
+    async def run(self) -> None:
+        """
+        Judge windows as they come; acknowledge each once its verdicts are out and its effects are stored.
+        """
+        async for delivery in self._shell.bus.consume(subjects.WINDOW, SERVICE):
+            window = delivery.message
+            if window.final and window.end_ns > self._judged_ns:
+                await self._take(window)
+            await delivery.done()
+
+    async def _take(self, window: TopologyWindow) -> None:
+        began = time.perf_counter_ns()
+        judgement = self._judge.judge(window)
+        self._shell.health.count("windows")
+        self._shell.health.count("judging_us", (time.perf_counter_ns() - began) // 1000)
+        await self._publish(judgement)
+        baselines = self._snapshot(judgement)
+        await postgres.until_done(lambda: self._store.apply(judgement, baselines), waiting=self._waiting)
+        self._judged_ns = window.end_ns
+        self._shell.health.lag_s = max(0.0, (time.time_ns() - window.end_ns) / S_NS)
+        for change in judgement.changes:
+            self._shell.log.debug(
+                "colour_changed",
+                entity=change.entity,
+                own=change.own.name,
+                inherited=change.inherited.name,
+                culprits=change.culprits,
+            )
+
+    async def _publish(self, judgement: Judgement) -> None:
+        """
+        Publish until NATS has it; a second time after a crash is dropped by its key.
+        """
+        verdicts = judgement.verdicts
+        while True:
+            with contextlib.suppress(Unavailable):
+                await self._shell.bus.publish(subjects.VERDICTS, verdicts, key=f"verdicts-{verdicts.window_end_ns}")
+                return
+            await asyncio.sleep(RETRY_S)
+
+    def _snapshot(self, judgement: Judgement) -> list[tuple[str, str, bytes]]:
+        """
+        Return what of the history must be stored now: all of it each minute, else what has changed its colour.
+        """
+        end_ns = judgement.verdicts.window_end_ns
+        changed = {(one.kind, one.entity) for one in judgement.changes} | {
+            (one.kind, one.entity) for one in judgement.episodes
+        }
+        if end_ns - self._saved_ns >= self._settings.snapshot_s * S_NS:
+            self._saved_ns = end_ns
+            changed = set(self._judge.entities)
+        return [
+            (kind, entity, state.encode(self._judge.entities[kind, entity]))
+            for kind, entity in sorted(changed)
+            if (kind, entity) in self._judge.entities
+        ]
+
+    async def clean(self) -> None:
+        """
+        Drop what is older than the retention, each hour.
+        """
+        while True:
+            before_ns = time.time_ns() - int(self._settings.retention_days * DAY_S) * S_NS
+            await postgres.until_done(lambda at=before_ns: self._store.drop_before(at), waiting=self._waiting)  # type: ignore[misc]
+            await asyncio.sleep(CLEANING_S)
+
+    def _waiting(self, what: str) -> None:
+        self._shell.health.waiting(what, key="postgres")

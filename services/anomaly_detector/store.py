@@ -1,0 +1,131 @@
+"""
+Verdicts, episodes and baselines in PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from shared.runtime import postgres
+from shared.units import S_NS, US_NS
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from services.anomaly_detector.judge import Judgement
+    from shared.messages.anomaly import Reason
+
+QUERIES: Final = postgres.queries(Path(__file__).parent / "queries")
+
+
+class Store:
+    """
+    The tables of anomaly-detector.
+    """
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool: Final = pool
+
+    async def progress_ns(self) -> int:
+        """
+        Return the end of the last window that was judged, 0 before the first.
+        """
+        at = await self._pool.fetchval(QUERIES["progress"])
+        return _ns(at) if at is not None else 0
+
+    async def baselines(self) -> list[bytes]:
+        """
+        Return the history of every entity.
+        """
+        return [row["state"] for row in await self._pool.fetch(QUERIES["baselines"])]
+
+    async def apply(self, judgement: Judgement, baselines: list[tuple[str, str, bytes]]) -> None:
+        """
+        Write what one window led to, and these baselines (kind, entity, state), in one transaction.
+        """
+        at = _time(judgement.verdicts.window_end_ns)
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.executemany(QUERIES["upsert_verdict"], _verdicts(judgement))
+            await connection.executemany(QUERIES["insert_change"], _changes(judgement))
+            await connection.executemany(
+                QUERIES["close_other_episodes"],
+                [(one.kind, one.entity, _time(one.started_ns), at) for one in judgement.episodes],
+            )
+            await connection.executemany(QUERIES["upsert_episode"], _episodes(judgement))
+            await connection.executemany(
+                QUERIES["upsert_baseline"], [(entity, kind, at, state) for kind, entity, state in baselines]
+            )
+            for name in ("forget_baseline", "forget_verdict"):
+                await connection.executemany(QUERIES[name], judgement.forgotten)
+            await connection.execute(QUERIES["set_progress"], at)
+
+    async def drop_before(self, at_ns: int) -> None:
+        """
+        Delete episodes and changes that are over since *at_ns*; the newest change of an entity stays.
+        """
+        async with self._pool.acquire() as connection:
+            await connection.execute(QUERIES["drop_episodes"], _time(at_ns))
+            await connection.execute(QUERIES["drop_changes"], _time(at_ns))
+
+
+def _verdicts(judgement: Judgement) -> list[tuple[Any, ...]]:
+    return [
+        (
+            one.entity,
+            one.kind,
+            _time(one.at_ns),
+            _time(judgement.since_ns[one.kind, one.entity]),
+            int(one.own),
+            int(one.inherited),
+            one.learning,
+            _json(one.reasons),
+            one.culprits,
+        )
+        for one in judgement.verdicts.verdicts
+    ]
+
+
+def _changes(judgement: Judgement) -> list[tuple[Any, ...]]:
+    return [
+        (
+            one.entity,
+            one.kind,
+            _time(one.at_ns),
+            int(one.own),
+            int(one.inherited),
+            one.learning,
+            one.culprits,
+        )
+        for one in judgement.changes
+    ]
+
+
+def _episodes(judgement: Judgement) -> list[tuple[Any, ...]]:
+    return [
+        (
+            one.entity,
+            one.kind,
+            int(one.level),
+            _time(one.started_ns),
+            _time(one.ended_ns) if one.ended_ns else None,
+            _json(one.reasons),
+        )
+        for one in judgement.episodes
+    ]
+
+
+def _json(reasons: list[Reason]) -> str:
+    return msgspec.json.encode(reasons).decode()
+
+
+def _time(ns: int) -> dt.datetime:
+    whole, rest = divmod(ns, S_NS)
+    return dt.datetime.fromtimestamp(whole, dt.UTC).replace(microsecond=rest // US_NS)
+
+
+def _ns(at: dt.datetime) -> int:
+    return int(at.timestamp()) * S_NS + at.microsecond * US_NS
