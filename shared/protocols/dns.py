@@ -282,9 +282,11 @@ def _records(message: bytes, header: Header) -> tuple[list[Record], int]:
 def _mask(message: bytes, *, response: bool) -> bytes:
     try:
         header = _header(message, response=response)
-        if header.questions:
-            _u16(message, _name(message, HEADER.size)[1])
         records, end = _records(message, header)
+        if header.questions:
+            kind_at = _name(message, HEADER.size)[1]
+            _u16(message, kind_at)
+            end = max(end, min(kind_at + QUESTION.size, len(message)))
     except Malformed:
         return blank(message)
     out = bytearray(len(message))

@@ -101,6 +101,8 @@ class PostgreSql(WireProtocol):
         answered = _fitting(response, BACKEND, FIXED_BACKEND)
         if not asked or (response and not answered):
             return 0.0
+        if request[:1] == b"p" and response[:1] == b"R":
+            return 0.9
         if not _speaks_sql(request):
             return min(0.3 + 0.1 * (asked - 1) + 0.2 * answered, 0.75)
         return min(0.75 + 0.05 * (asked - 1) + 0.1 * answered, 0.99)

@@ -59,7 +59,7 @@ KNOWN: Final = KEYED | CONTAINERS | OTHERS
 _COMMAND: Final = re.compile(rb"[A-Za-z][A-Za-z0-9._-]{0,31}\Z")
 _COUNT: Final = re.compile(rb"[0-9]{1,10}\Z")
 _HEAD: Final = re.compile(rb"([*$])([0-9]{1,10})\r\n")
-_LINE_END: Final = re.compile(rb"\r?\n|\r\Z")
+_LINE_END: Final = re.compile(rb"[ \t]*+(?:\r?\n|\r\Z)?")
 _WORD: Final = re.compile(rb"[^ \t\r\n]+")
 _LINE: Final = re.compile(rb"([+\-:$*_#,(!=%~>|])([^\r\n]*)")
 _REPLY: Final = re.compile(rb"[+\-:$*_#,(!=%~>|][^\r\n]*\r\n")
@@ -241,7 +241,7 @@ def _mask_request(head: bytes) -> bytes:
                 cover(out, word.start, word.end)
             done = word.end
         tail = _LINE_END.match(head, done)
-        if tail is not None:
+        if tail is not None:  # it always matches
             out[done : tail.end()] = tail[0]
     return bytes(out)
 
