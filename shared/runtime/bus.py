@@ -138,7 +138,7 @@ class Bus:
 
     async def consume(self, subject: Subject[M], service: str, *, most: int = 64) -> AsyncIterator[Delivery[M]]:
         """
-        Yield the messages that *service* has not yet acknowledged, oldest first, for ever.
+        Yield the messages that *service* has not yet acknowledged, oldest first, until this connection is closed.
         """
         while True:
             try:
@@ -155,6 +155,8 @@ class Bus:
             except NotFoundError:
                 await self.prepare()
             except GONE:
+                if self._client.is_closed:  # nats turns a cancellation into this error once it is closed
+                    return
                 await asyncio.sleep(RETRY_S)
 
     async def pending(self, subject: Subject[M], service: str) -> int:
