@@ -1,0 +1,192 @@
+"""
+The service with real NATS and PostgreSQL: windows in, verdicts and tables out, restarts between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+
+from shared import subjects
+from shared.messages.anomaly import Level, Verdicts
+from shared.runtime import bus as bus_module
+from tests.services.anomaly_detector.simulation import Shop
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from deploy.local.nats import NatsServer
+    from shared.runtime.bus import Bus
+
+pytestmark = pytest.mark.mesh
+DEADLINE_S = 40
+
+
+@contextlib.asynccontextmanager
+async def detector(nats_url: str, dsn: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """
+    Run the service as a process; end it with a signal if it still runs.
+    """
+    environment = {
+        "PATH": os.environ["PATH"],
+        "MESHLENS_NATS_URL": nats_url,
+        "MESHLENS_POSTGRES_DSN": dsn,
+        "MESHLENS_LOG_LEVEL": "warning",
+        "ANOMALY_DETECTOR_LEARNING_S": "90",
+        "ANOMALY_DETECTOR_RETENTION_DAYS": "36500",
+    }
+    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.anomaly_detector", env=environment)
+    try:
+        yield child
+    finally:
+        if child.returncode is None:
+            child.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(child.wait(), 20) == 0
+
+
+class Listener:
+    """
+    Collects verdicts.
+    """
+
+    def __init__(self) -> None:
+        self.heard: dict[int, list[Verdicts]] = {}
+        self._more = asyncio.Event()
+
+    async def hear(self, verdicts: Verdicts) -> None:
+        """
+        Take one message.
+        """
+        self.heard.setdefault(verdicts.window_end_ns, []).append(verdicts)
+        self._more.set()
+
+    async def wait(self, windows: int) -> None:
+        """
+        Wait until there are verdicts of as many *windows*.
+        """
+        async with asyncio.timeout(DEADLINE_S):
+            while len(self.heard) < windows:
+                self._more.clear()
+                await self._more.wait()
+
+
+async def send(bus: Bus, shop: Shop, windows: int) -> int:
+    """
+    Publish the next *windows* of *shop*, and return the end of the last.
+    """
+    end_ns = 0
+    for _ in range(windows):
+        window = shop.step()
+        end_ns = window.end_ns
+        await bus.publish(subjects.WINDOW, window, key=f"window-{window.end_ns}")
+    return end_ns
+
+
+def colours(verdicts: Verdicts) -> dict[str, tuple[Level, Level]]:
+    """
+    Return own and inherited colour by entity.
+    """
+    return {one.entity: (one.own, one.inherited) for one in verdicts.verdicts}
+
+
+async def fetch(dsn: str, query: str) -> list[dict[str, Any]]:
+    """
+    Return the rows of *query*.
+    """
+    connection = await asyncpg.connect(dsn)
+    try:
+        return [dict(row) for row in await connection.fetch(query)]
+    finally:
+        await connection.close()
+
+
+async def until_judged(dsn: str, end_ns: int) -> None:
+    """
+    Wait until the window that ends at *end_ns* is stored as judged.
+    """
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            rows = await fetch(dsn, "select extract(epoch from window_end)::bigint as at from anomaly_progress")
+            if rows and rows[0]["at"] * 1_000_000_000 >= end_ns:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_fault_is_published_stored_and_survives_a_kill(
+    fresh_nats: NatsServer, postgres_dsn: str, service_dsn: Callable[[str], str]
+) -> None:
+    """
+    A fault turns red, is one episode, keeps its history over a kill -9, and ends when it is healed; nothing doubles.
+    """
+    bus = await bus_module.connect(fresh_nats.url, name="test")
+    listener = Listener()
+    await bus.listen(subjects.VERDICTS, listener.hear)
+    shop = Shop(random.Random(1), rate=10)
+    dsn = service_dsn("anomaly-detector")
+
+    async with detector(fresh_nats.url, dsn) as first:
+        await send(bus, shop, 20)
+        shop.slow_ms["payments"] = 400
+        end_ns = await send(bus, shop, 4)
+        await listener.wait(24)
+        assert (Level.RED, Level.GREEN) == colours(listener.heard[end_ns][0])["payments"]
+        assert (Level.GREEN, Level.RED) == colours(listener.heard[end_ns][0])["web"]
+        await until_judged(postgres_dsn, end_ns)
+        first.kill()
+        await first.wait()
+
+    open_now = await fetch(postgres_dsn, "select entity, level, reasons from episodes where ended is null")
+    assert [("payments", 4)] == [(row["entity"], row["level"]) for row in open_now]
+    assert json.loads(open_now[0]["reasons"])[0]["signal"].startswith("latency_")
+
+    async with detector(fresh_nats.url, dsn):
+        end_ns = await send(bus, shop, 2)
+        await listener.wait(26)
+        assert (Level.RED, Level.GREEN) == colours(listener.heard[end_ns][0])["payments"]
+        shop.heal()
+        end_ns = await send(bus, shop, 12)
+        await listener.wait(38)
+        await until_judged(postgres_dsn, end_ns)
+
+    assert {(Level.GREEN, Level.GREEN)} == {
+        state for entity, state in colours(listener.heard[end_ns][0]).items() if entity != "load"
+    }
+    episodes = await fetch(postgres_dsn, "select entity, ended - started as lasted from episodes")
+    assert ["payments"] == [row["entity"] for row in episodes]
+    assert {1} == {len(messages) for messages in listener.heard.values()}
+    stored = await fetch(postgres_dsn, "select entity, own, inherited from verdicts where entity = 'payments'")
+    assert [{"entity": "payments", "own": 1, "inherited": 1}] == stored
+    assert 0 == await bus.pending(subjects.WINDOW, "anomaly-detector")
+    await bus.close()
+
+
+async def test_redelivered_and_running_windows_change_nothing(
+    fresh_nats: NatsServer, postgres_dsn: str, service_dsn: Callable[[str], str]
+) -> None:
+    """
+    A window that comes twice is judged once, and one that is not closed yet not at all.
+    """
+    bus = await bus_module.connect(fresh_nats.url, name="test")
+    listener = Listener()
+    await bus.listen(subjects.VERDICTS, listener.hear)
+    shop = Shop(random.Random(2), rate=5)
+    async with detector(fresh_nats.url, service_dsn("anomaly-detector")):
+        windows = [shop.step() for _ in range(3)]
+        for window in (windows[0], windows[1], windows[1], windows[0], windows[2]):
+            await bus.publish(subjects.WINDOW, window)
+        await until_judged(postgres_dsn, windows[2].end_ns)
+        await listener.wait(3)
+
+    assert [1, 1, 1] == [len(listener.heard[window.end_ns]) for window in windows]
+    changes = await fetch(postgres_dsn, "select count(*) as n, count(distinct (kind, entity)) as e from colour_changes")
+    assert changes[0]["n"] == changes[0]["e"]
+    await bus.close()
