@@ -55,6 +55,10 @@ class Span(msgspec.Struct, frozen=True):
     """32 hexadecimal digits when the request carried `traceparent`."""
     parent_span_id: str = ""
     attributes: dict[str, str | int] = {}
+    operation: str = ""
+    """The short verb: `GET`, `SELECT`, `HGET`, `A`."""
+    thread: int = 0
+    """Thread that handled the first byte."""
 
 
 class Spans(msgspec.Struct, frozen=True):
