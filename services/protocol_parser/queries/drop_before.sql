@@ -1,0 +1,1 @@
+select spans_drop_before($1)

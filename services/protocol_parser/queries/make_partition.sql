@@ -1,0 +1,1 @@
+select spans_make_partition($1)

@@ -1,0 +1,125 @@
+"""
+The shell of protocol-parser: samples in, spans stored, endpoints named, verdicts sent back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING, Final
+
+from services.protocol_parser.detect import Detector
+from services.protocol_parser.endpoints import EndpointNames
+from services.protocol_parser.spans import Reading, read
+from services.protocol_parser.store import Store
+from shared import subjects
+from shared.errors import Unavailable
+from shared.messages.l7 import EndpointsNamed, Spans
+from shared.runtime import postgres, process
+from shared.units import S_NS
+
+if TYPE_CHECKING:
+    from services.protocol_parser.config import Settings
+    from shared.messages.kernel import SampleBatch
+    from shared.runtime.process import Shell
+
+SERVICE: Final = "protocol-parser"
+RETRY_S: Final = 0.5
+CLEANING_S: Final = 3600.0
+
+
+async def serve(shell: Shell, settings: Settings) -> None:
+    """
+    Read every batch of samples, until the process ends.
+    """
+    pool = await postgres.open_pool(
+        settings.postgres_dsn, waiting=lambda what: shell.health.waiting(what, key="postgres")
+    )
+    await postgres.wait_for_schema(pool, lambda what: shell.health.waiting(what, key="schema"))
+    work = Work(shell, settings, Store(pool, settings.retention_days))
+    shell.spawn(work.run(), "samples")
+    shell.spawn(work.clean(), "cleaning")
+    await process.serving(shell, settings)
+
+
+class Work:
+    """
+    The consumer of samples.
+    """
+
+    def __init__(self, shell: Shell, settings: Settings, store: Store) -> None:
+        self._shell: Final = shell
+        self._store: Final = store
+        self._names: Final = EndpointNames(settings.max_endpoints)
+        self._detector: Final = Detector(settings.max_undecided)
+
+    async def run(self) -> None:
+        """
+        Take batches as they come; acknowledge each once its spans are stored and its endpoints are named.
+        """
+        async for delivery in self._shell.bus.consume(subjects.KERNEL_SAMPLES, SERVICE):
+            await self._take(delivery.message)
+            await delivery.done()
+            self._shell.health.lag_s = max(0.0, (time.time_ns() - delivery.published_ns) / S_NS)
+
+    async def _take(self, batch: SampleBatch) -> None:
+        reading = read(batch, self._names, self._detector)
+        self._count(batch, reading)
+        now_ns = time.time_ns()
+        spans = [span for span in reading.spans if self._store.keeps(span, now_ns)]
+        applied = False
+
+        async def write() -> None:
+            nonlocal applied
+            applied = await self._store.apply(batch, spans)
+
+        await postgres.until_done(write, waiting=lambda what: self._shell.health.waiting(what, key="postgres"))
+        await self._publish_names(batch, reading)
+        for verdict in reading.verdicts:
+            await self._shell.bus.emit(subjects.PROTOCOL_VERDICT, verdict)
+            self._shell.log.info("protocol_recognised", port=verdict.port, protocol=verdict.protocol.name.lower())
+        if not applied:
+            self._shell.health.count("batches_delivered_again")
+            return
+        self._shell.health.count("spans_stored", len(spans))
+        self._shell.health.lose("span_out_of_time", len(reading.spans) - len(spans))
+        if spans:
+            await self._shell.bus.emit(subjects.SPANS, Spans(spans=spans))
+
+    async def _publish_names(self, batch: SampleBatch, reading: Reading) -> None:
+        """
+        Publish until NATS has them; a second time after a crash is dropped by its key.
+        """
+        if not reading.endpoints:
+            return
+        message = EndpointsNamed(endpoints=reading.endpoints)
+        key = f"endpoints-{batch.node}-{batch.epoch}-{batch.number}"
+        while True:
+            with contextlib.suppress(Unavailable):
+                await self._shell.bus.publish(subjects.ENDPOINTS, message, key=key)
+                self._shell.health.count("endpoints_named", len(reading.endpoints))
+                return
+            await asyncio.sleep(RETRY_S)
+
+    def _count(self, batch: SampleBatch, reading: Reading) -> None:
+        health = self._shell.health
+        health.count("samples", len(batch.samples))
+        health.count("verdicts", len(reading.verdicts))
+        for protocol, count in reading.malformed.items():
+            health.lose(f"malformed_{protocol}", count)
+        health.counters["endpoint_names_forgotten"] = self._names.forgotten
+        health.counters["undecided_ports_forgotten"] = self._detector.forgotten
+
+    async def clean(self) -> None:
+        """
+        Drop the days that are over, each hour.
+        """
+        while True:
+            await postgres.until_done(self._drop, waiting=lambda what: self._shell.health.waiting(what, key="postgres"))
+            await asyncio.sleep(CLEANING_S)
+
+    async def _drop(self) -> None:
+        dropped = await self._store.drop_before(time.time_ns())
+        if dropped:
+            self._shell.log.info("days_dropped", days=dropped)

@@ -1,0 +1,116 @@
+"""
+Spans in PostgreSQL: one partition for each UTC day, each batch applied once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from shared.protocols import protocol_name
+from shared.runtime import postgres
+from shared.units import S_NS, US_NS
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from shared.messages.kernel import SampleBatch
+    from shared.messages.l7 import Span
+
+QUERIES: Final = postgres.queries(Path(__file__).parent / "queries")
+COLUMNS: Final = (
+    "started", "duration_ns", "node", "epoch", "number", "instance", "peer", "role", "protocol", "name",
+    "operation", "endpoint", "outcome", "status", "port", "remote", "connection", "stream_offset", "thread",
+    "why", "trace_id", "parent_span_id", "attributes",
+)  # fmt: skip
+
+DAY_NS: Final = 86_400 * S_NS
+BIGINT: Final = 1 << 63
+INTEGER: Final = (1 << 31) - 1
+
+
+class Store:
+    """
+    The tables of protocol-parser.
+    """
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], retention_days: int) -> None:
+        self._pool: Final = pool
+        self._retention_days: Final = retention_days
+        self._days: set[dt.date] = set()
+        """Days whose partition is known to be there."""
+
+    async def apply(self, batch: SampleBatch, spans: list[Span]) -> bool:
+        """
+        Write the spans of *batch* in one transaction; return False when they were written before.
+        """
+        days = {_time(span.started_ns).date() for span in spans}
+        async with self._pool.acquire() as connection:
+            for day in days - self._days:
+                await connection.execute(QUERIES["make_partition"], day)
+                self._days.add(day)
+            async with connection.transaction():
+                if await connection.fetchval(QUERIES["claim_batch"], batch.node, batch.epoch, batch.number) is None:
+                    return False
+                await connection.copy_records_to_table(
+                    "spans", records=[_row(batch, span) for span in spans], columns=COLUMNS
+                )
+        return True
+
+    async def drop_before(self, now_ns: int) -> int:
+        """
+        Drop the days that are older than the retention, and return how many there were.
+        """
+        first = _time(now_ns).date() - dt.timedelta(days=self._retention_days)
+        dropped: int = await self._pool.fetchval(QUERIES["drop_before"], first)
+        self._days = {day for day in self._days if day >= first}
+        return dropped
+
+    def keeps(self, span: Span, now_ns: int) -> bool:
+        """
+        Return whether the span's time lies within the retention, and not in the future.
+        """
+        return now_ns - self._retention_days * DAY_NS <= span.started_ns < now_ns + DAY_NS
+
+
+def _time(at_ns: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(at_ns // S_NS, dt.UTC) + dt.timedelta(microseconds=at_ns % S_NS // US_NS)
+
+
+def _row(batch: SampleBatch, span: Span) -> tuple[Any, ...]:
+    prefix = f"{span.node}/{span.epoch}"
+    return (
+        _time(span.started_ns),
+        _signed(span.duration_ns),
+        span.node,
+        span.epoch,
+        batch.number,
+        f"{prefix}/{span.instance}",
+        f"{prefix}/{span.peer}" if span.peer else "",
+        span.role.name.lower(),
+        protocol_name(span.protocol),
+        span.name,
+        span.operation,
+        f"{span.endpoint:016x}" if span.endpoint else "",
+        span.outcome.name.lower(),
+        min(span.status, INTEGER),
+        min(span.port, INTEGER),
+        span.remote,
+        _signed(span.connection),
+        _signed(span.offset),
+        _signed(span.thread),
+        span.why,
+        span.trace_id,
+        span.parent_span_id,
+        msgspec.json.encode(span.attributes).decode(),
+    )
+
+
+def _signed(number: int) -> int:
+    """
+    Return an unsigned 64-bit number as the signed one of the same bits.
+    """
+    return (number & 2 * BIGINT - 1 ^ BIGINT) - BIGINT
