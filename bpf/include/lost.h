@@ -20,12 +20,17 @@ enum lost_process_cause {
 
 BPF_TABLE("percpu_array", u32, u64, lost, MAX_LOST_CAUSES);
 
-static __always_inline void lost_count(u32 cause)
+static __always_inline void lost_add(u32 cause, u64 more)
 {
 	u64 *count = lost.lookup(&cause);
 
 	if (count)
-		*count += 1;
+		*count += more;
+}
+
+static __always_inline void lost_count(u32 cause)
+{
+	lost_add(cause, 1);
 }
 
 #endif

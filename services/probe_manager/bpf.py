@@ -224,7 +224,7 @@ class Ring:
         page = mmap.PAGESIZE
         self._size: Final = ring.shape.entries
         self._consumer: Final = mmap.mmap(ring.fd, page)
-        self._producer: Final = mmap.mmap(ring.fd, page + 2 * self._size, prot=mmap.PROT_READ)
+        self._producer: Final = mmap.mmap(ring.fd, page + 2 * self._size, prot=mmap.PROT_READ, offset=page)
 
     def close(self) -> None:
         """

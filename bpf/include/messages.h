@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Bytes on a stream: gather the head of a message, find out whose protocol it is, hand it on.
+ */
+#ifndef MESHLENS_MESSAGES_H
+#define MESHLENS_MESSAGES_H
+
+#include "http.h"
+
+/* Appends what comes next to the head. */
+static __always_inline void head_gather(struct conn *conn, struct view *view)
+{
+	u64 have, take;
+
+	for (int piece = 0; piece < 4; piece++) {
+		have = conn->head_bytes;
+		if (have >= REQUEST_HEAD_BYTES || !view->left)
+			return;
+		if (!view_ready(view))
+			continue;
+		take = REQUEST_HEAD_BYTES - have;
+		if (take > view->here)
+			take = view->here;
+		asm volatile("%0 &= 255" : "+r"(have));
+		asm volatile("" : "+r"(take));
+		if (take > REQUEST_HEAD_BYTES)
+			return;
+		if (bpf_probe_read_user(&conn->head[have], take, (void *)view->at))
+			return;
+		conn->head_bytes = have + take;
+		view_skip(view, take);
+	}
+}
+
+/* A request that goes on, or the rest of one that is answered already. */
+static __always_inline void request_more(struct conn *conn, void *sk, u32 bytes)
+{
+	struct request *newest = newest_request(conn, sk);
+
+	if (newest)
+		newest->bytes += bytes;
+	else
+		late_bytes(conn, bytes, 0);
+}
+
+/* What may be the first bytes of a request while another is in flight: HTTP that pipelines. */
+static __always_inline bool http_pipelined(struct conn *conn, struct view *view)
+{
+	u64 first = 0;
+
+	if (conn->protocol != PROTOCOL_HTTP1 || !view_ready(view) || view->here < 8)
+		return false;
+	bpf_probe_read_user(&first, 8, (void *)view->at);
+	return http_request_match(first, 8) == MATCH_YES;
+}
+
+static __always_inline void head_begin(struct conn *conn, void *sk, struct view *view, u64 now, bool sent, u32 bytes)
+{
+	conn->head_bytes = 0;
+	conn->head_index = conn->pushed;
+	conn->thread = bpf_get_current_pid_tgid();
+	conn->gathering = request_push(conn, sk, now, 0, conn->passed[sent] - bytes) != NULL;
+}
+
+static __always_inline enum match head_judge(struct conn *conn, struct request *request)
+{
+	enum match match = http_request(conn, request);
+
+	if (match == MATCH_YES)
+		conn->protocol = PROTOCOL_HTTP1;
+	if (match == MATCH_NO && conn->protocol == PROTOCOL_UNKNOWN)
+		conn->infer_tries++;
+	return match;
+}
+
+static __always_inline void stream_request(struct conn *conn, void *sk, struct view *view, u64 now, bool sent, u32 bytes)
+{
+	struct request *newest;
+	enum match match;
+
+	if (!conn->gathering && (!in_flight(conn) || http_pipelined(conn, view)))
+		head_begin(conn, sk, view, now, sent, bytes);
+	if (!conn->gathering) {
+		request_more(conn, sk, bytes);
+		return;
+	}
+	newest = newest_request(conn, sk);
+	if (!newest)
+		return;
+	newest->bytes += bytes;
+	head_gather(conn, view);
+	match = conn->infer_tries < INFER_TRIES ? head_judge(conn, newest) : MATCH_NO;
+	conn->gathering = match == MATCH_MORE;
+	if (match == MATCH_NO && conn->protocol == PROTOCOL_HTTP1) {
+		/* The rest of a body whose request is answered already. */
+		request_unpush(conn);
+		late_bytes(conn, bytes, 0);
+	}
+}
+
+/* What nobody recognised: the first bytes out are a request, the first bytes back its response. */
+static __always_inline void stream_response(struct conn *conn, void *sk, struct view *view, u64 now, u32 bytes)
+{
+	struct ending ending = {.response_bytes = bytes};
+	struct view start = *view;
+
+	if (in_flight(conn)) {
+		if (conn->protocol == PROTOCOL_HTTP1 && !http_response(conn, view, &ending))
+			return;
+		conn->gathering = 0;
+		request_pop(conn, sk, now, &ending, &start);
+		return;
+	}
+	if (conn->protocol == PROTOCOL_HTTP1 && http_begins_answer(view))
+		response_expected(conn);
+	else
+		late_bytes(conn, 0, bytes);
+}
+
+/* Bytes without a user buffer: they are counted, what they say is not guessed. */
+static __always_inline void stream_unseen(struct conn *conn, void *sk, bool request, u32 bytes)
+{
+	if (request) {
+		if (!in_flight(conn) && conn->protocol == PROTOCOL_UNKNOWN)
+			lost_count(LOST_CONTENT_NOT_SEEN);
+		else
+			request_more(conn, sk, bytes);
+		return;
+	}
+	if (in_flight(conn)) {
+		lost_count(LOST_CONTENT_NOT_SEEN);
+		conn->popped++;
+		conn->gathering = 0;
+		return;
+	}
+	late_bytes(conn, 0, bytes);
+}
+
+#endif

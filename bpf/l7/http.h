@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * HTTP/1.0 and HTTP/1.1.
+ *
+ * https://www.rfc-editor.org/rfc/rfc9112
+ *
+ * A request begins where the connection is quiet and the bytes name a method; what follows until the response is its
+ * rest. The endpoint is the method with the path: no query, ids collapsed. A response begins with the first bytes
+ * after a request; 1xx is none (101 ends the requests of the connection).
+ */
+#ifndef MESHLENS_HTTP_H
+#define MESHLENS_HTTP_H
+
+#include "pairing.h"
+#include "text.h"
+
+enum match { MATCH_NO, MATCH_MORE, MATCH_YES };
+
+#define ANSWER_BYTES 12 /* "HTTP/1.1 200" */
+
+/* Are the first bytes, of which there are *bytes*, the word of *length*, or may they become it? */
+static __always_inline enum match word_match(u64 first, u32 bytes, u64 word, u32 length)
+{
+	u32 compared = bytes < length ? bytes : length;
+	u64 mask = compared >= 8 ? ~0ULL : (1ULL << (8 * (compared & 7))) - 1;
+
+	if ((first ^ word) & mask)
+		return MATCH_NO;
+	return bytes < length ? MATCH_MORE : MATCH_YES;
+}
+
+/* The words in the byte order in which they arrive. */
+static __always_inline enum match http_request_match(u64 first, u32 bytes)
+{
+	switch (first & 0xff) {
+	case 'G':
+		return word_match(first, bytes, 0x20544547, 4); /* "GET " */
+	case 'H':
+		return word_match(first, bytes, 0x2044414548, 5); /* "HEAD " */
+	case 'D':
+		return word_match(first, bytes, 0x204554454c4544, 7); /* "DELETE " */
+	case 'O':
+		return word_match(first, bytes, 0x20534e4f4954504f, 8); /* "OPTIONS " */
+	case 'C':
+		return word_match(first, bytes, 0x205443454e4e4f43, 8); /* "CONNECT " */
+	case 'T':
+		return word_match(first, bytes, 0x204543415254, 6); /* "TRACE " */
+	case 'P':
+		break;
+	default:
+		return MATCH_NO;
+	}
+	if (bytes < 2)
+		return MATCH_MORE;
+	if ((first >> 8 & 0xff) == 'O')
+		return word_match(first, bytes, 0x2054534f50, 5); /* "POST " */
+	if ((first >> 8 & 0xff) == 'U')
+		return word_match(first, bytes, 0x20545550, 4); /* "PUT " */
+	return word_match(first, bytes, 0x204843544150, 6); /* "PATCH " */
+}
+
+/* Whether the head holds the whole of what names the endpoint; if so, sets it and remembers the line. */
+static __always_inline bool http_name(struct conn *conn, u64 *endpoint)
+{
+	volatile struct text_state *text = text_start(PROTOCOL_HTTP1);
+	u32 bytes = conn->head_bytes, words;
+	u8 c;
+
+	*endpoint = 0;
+	if (!text)
+		return true;
+	for (u32 i = 0; i < REQUEST_HEAD_BYTES; i++) {
+		if (i >= bytes)
+			return false;
+		c = conn->head[i];
+		text->at = i;
+		if (c == '?' || c == '#' || c == '\r' || c == '\n' || (c == ' ' && text->mode))
+			break;
+		if (c == ' ' || c == '/')
+			segment_end(text, c);
+		else
+			segment_byte(text, c);
+		text->mode |= c == ' ';
+	}
+	segment_end(text, 0);
+	*endpoint = endpoint_of(text->hash);
+	words = (text->at + 8) >> 3;
+	conn->line_words = words <= LINE_WORDS && words * 8 <= bytes ? words : 0;
+	conn->line_endpoint = *endpoint;
+	for (u32 i = 0; i < LINE_WORDS; i++)
+		conn->line[i] = ((u64 *)conn->head)[i];
+	return true;
+}
+
+/* Whether the head begins like the last one whose name was worked out. */
+static __always_inline bool http_same_line(struct conn *conn)
+{
+	u64 *head = (u64 *)conn->head;
+
+	if (!conn->line_words || conn->line_words * 8 > conn->head_bytes)
+		return false;
+	for (u32 i = 0; i < LINE_WORDS; i++) {
+		if (i >= conn->line_words)
+			break;
+		if (head[i] != conn->line[i])
+			return false;
+	}
+	return true;
+}
+
+/* Looks at the head gathered so far: fixes the newest request's endpoint, or takes the request back. */
+static __always_inline enum match http_request(struct conn *conn, struct request *request)
+{
+	enum match match;
+	u64 endpoint;
+
+	if (http_same_line(conn)) {
+		request->endpoint = conn->line_endpoint;
+		return MATCH_YES;
+	}
+	match = http_request_match(*(u64 *)conn->head, conn->head_bytes);
+	if (match != MATCH_YES)
+		return match;
+	if (!http_name(conn, &endpoint) && conn->head_bytes < REQUEST_HEAD_BYTES)
+		return MATCH_MORE;
+	request->endpoint = endpoint;
+	return MATCH_YES;
+}
+
+/* Gathers the first bytes of a response; true when there are enough, or when no more will come in this call. */
+static __always_inline bool http_answer(struct conn *conn, struct view *view)
+{
+	u64 have, take;
+
+	for (int piece = 0; piece < 3; piece++) {
+		have = conn->answer_bytes;
+		if (have >= ANSWER_BYTES)
+			return true;
+		if (!view_ready(view))
+			continue;
+		take = ANSWER_BYTES - have;
+		if (take > view->here)
+			take = view->here;
+		asm volatile("%0 &= 15" : "+r"(take));
+		asm volatile("%0 &= 15" : "+r"(have));
+		if (bpf_probe_read_user(&conn->answer[have], take, (void *)view->at))
+			return true;
+		conn->answer_bytes = have + take;
+		view_skip(view, take);
+	}
+	return conn->answer_bytes >= ANSWER_BYTES;
+}
+
+static __always_inline bool http_begins_answer(struct view *view)
+{
+	u64 first = 0;
+
+	if (view_ready(view) && view->here >= 8)
+		bpf_probe_read_user(&first, 8, (void *)view->at);
+	return (first & 0xffffffffffffff) == 0x2e312f50545448; /* "HTTP/1." */
+}
+
+/* Whether these bytes begin the response of the oldest request; if so, how it ended. */
+static __always_inline bool http_response(struct conn *conn, struct view *view, struct ending *ending)
+{
+	u8 *answer = conn->answer;
+	u32 status = 0;
+
+	if (!http_answer(conn, view))
+		return false;
+	conn->answer_bytes = 0;
+	if (*(u32 *)answer == 0x50545448 && answer[4] == '/' && is_digit(answer[9]))
+		status = (answer[9] - '0') * 100 + (answer[10] - '0') * 10 + (answer[11] - '0');
+	if (status >= 100 && status < 200 && status != 101)
+		return false;
+	if (status == 101)
+		conn->ignored = 1;
+	ending->outcome = status >= 500   ? OUTCOME_SERVER_ERROR :
+			  status >= 400 ? OUTCOME_CLIENT_ERROR :
+					  OUTCOME_OK;
+	ending->status = status;
+	return true;
+}
+
+#endif
