@@ -1,0 +1,3 @@
+"""
+topology-builder: from the series of kernels to the map of services.
+"""

@@ -1,0 +1,45 @@
+"""
+Histograms in PostgreSQL's own binary form of a packed number, written without big arithmetic.
+
+A bucket takes 12 decimal digits (see `shared.histogram.pack`), and PostgreSQL's `numeric` counts in digits of base
+10,000: so bucket b is exactly the three digits 3b, 3b + 1 and 3b + 2.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BASE: Final = 10_000
+LARGEST: Final = BASE**3 - 1
+"""The most that one bucket holds."""
+
+
+def numeric(histogram: Mapping[int, int]) -> bytes:
+    """
+    Return *histogram* as PostgreSQL receives a `numeric`.
+    """
+    if not histogram:
+        return b"\0" * 8
+    low, high = min(histogram), max(histogram)
+    digits: list[int] = []
+    for bucket in range(high, low - 1, -1):
+        rest, last = divmod(min(histogram.get(bucket, 0), LARGEST), BASE)
+        digits += (rest // BASE, rest % BASE, last)
+    return struct.pack(f">hhHH{len(digits)}h", len(digits), 3 * high + 2, 0, 0, *digits)
+
+
+def from_numeric(data: bytes) -> dict[int, int]:
+    """
+    Return the histogram in a `numeric` as PostgreSQL sends it.
+    """
+    count, weight = struct.unpack_from(">hh", data)
+    histogram: dict[int, int] = {}
+    for index, digit in enumerate(struct.unpack_from(f">{count}h", data, 8)):
+        if digit:
+            bucket, place = divmod(weight - index, 3)
+            histogram[bucket] = histogram.get(bucket, 0) + digit * BASE**place
+    return histogram

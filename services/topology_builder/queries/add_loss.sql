@@ -1,0 +1,3 @@
+-- State a loss.
+insert into losses (start, node, cause, lost)
+values ($1, $2, $3, $4)

@@ -1,0 +1,179 @@
+"""
+Figures as rows of tables, and the contents of a transaction.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from services.topology_builder.packing import numeric
+from services.topology_builder.picture import endpoint_sums, own_side, service_sums
+from shared.units import S_NS, WINDOW_S
+
+if TYPE_CHECKING:
+    from services.topology_builder.figures import RedSum, TcpSum
+    from services.topology_builder.folding import EndpointKey, Figures, RelationKey
+    from services.topology_builder.graph import Plan
+    from services.topology_builder.identity import Key, Known
+    from services.topology_builder.ranges import Range
+    from services.topology_builder.window import Epoch
+
+RED: Final = (
+    "requests", "errors", "client_errors", "no_responses", "duration_sum_ns", "request_bytes", "response_bytes",
+)  # fmt: skip
+TCP: Final = (
+    "opened", "closed", "bytes_sent", "bytes_received", "segments_sent", "retransmits", "resets_sent",
+    "resets_received", "listen_overflows",
+)  # fmt: skip
+TCP_REST: Final = ("connect", "rtt", "failed", "drops")
+
+COLUMNS: Final[dict[str, tuple[str, ...]]] = {
+    "service": (*RED, *TCP, "own_side", "duration", *TCP_REST),
+    "instance": (*RED, "duration"),
+    "endpoint": (*RED, "duration"),
+    "relation": (
+        *(f"client_{name}" for name in RED), *(f"server_{name}" for name in RED), *TCP,
+        "client_duration", "server_duration", *TCP_REST,
+    ),
+}  # fmt: skip
+"""The columns after start, id and resolution, by family."""
+
+MOST_IDS: Final = 200_000
+
+Row = tuple[Any, ...]
+
+
+class Commit(NamedTuple):
+    """
+    What one transaction stores: all or nothing.
+    """
+
+    start_ns: int
+    numbers: dict[Epoch, list[Range]]
+    returned: dict[Epoch, int]
+    """Batches that had been given up as lost."""
+    figures: Figures
+    plan: Plan
+    instances: list[Known]
+    message: bytes
+
+
+class Ids(NamedTuple):
+    """
+    The keys of what figures refer to.
+    """
+
+    services: dict[str, int]
+    relations: dict[RelationKey, int]
+    instances: dict[Key, int]
+    endpoints: dict[EndpointKey, int]
+
+    def with_more(self, more: Ids) -> Ids:
+        """
+        Return these keys and *more*.
+        """
+        return Ids(
+            {**self.services, **more.services},
+            {**self.relations, **more.relations},
+            {**self.instances, **more.instances},
+            {**self.endpoints, **more.endpoints},
+        )
+
+    def absorb(self, more: Ids) -> None:
+        """
+        Take in *more*; what can be found again in the database is forgotten when it is too much.
+        """
+        self.services.update(more.services)
+        self.relations.update(more.relations)
+        if len(self.instances) > MOST_IDS:
+            self.instances.clear()
+        if len(self.endpoints) > MOST_IDS:
+            self.endpoints.clear()
+        self.instances.update(more.instances)
+        self.endpoints.update(more.endpoints)
+
+
+def at(unix_ns: int) -> dt.datetime:
+    """
+    Return *unix_ns* as PostgreSQL takes it, to the microsecond.
+    """
+    return dt.datetime.fromtimestamp(unix_ns // S_NS, dt.UTC) + dt.timedelta(microseconds=unix_ns % S_NS // 1000)
+
+
+def maybe_at(unix_ns: int) -> dt.datetime | None:
+    """
+    Return *unix_ns* as PostgreSQL takes it; 0 means that it has not happened.
+    """
+    return at(unix_ns) if unix_ns else None
+
+
+def unix_ns(instant: dt.datetime | None) -> int:
+    """
+    Return *instant* in unix nanoseconds, 0 for none.
+    """
+    if instant is None:
+        return 0
+    since = instant - dt.datetime.fromtimestamp(0, dt.UTC)
+    return (since.days * 86_400 + since.seconds) * S_NS + since.microseconds * 1000
+
+
+def families(start_ns: int, figures: Figures, ids: Ids) -> dict[str, list[Row]]:
+    """
+    Return the rows of each figures table.
+    """
+    start = at(start_ns)
+    services: list[Row] = []
+    for name in figures.services:
+        red, tcp = service_sums(figures, name)
+        head = (start, ids.services[name], WINDOW_S, *_counts(red), *_tcp_counts(tcp), own_side(figures, name))
+        services.append((*head, numeric(red.duration), *_tcp_rest(tcp)))
+    return {
+        "service": services,
+        "instance": [
+            (start, ids.instances[key], WINDOW_S, *_counts(red), numeric(red.duration))
+            for key, red in figures.instances.items()
+        ],
+        "endpoint": [
+            (start, ids.endpoints[key], WINDOW_S, *_counts(red), numeric(red.duration))
+            for key, red in endpoint_sums(figures).items()
+        ],
+        "relation": [
+            (
+                start, ids.relations[key], WINDOW_S, *_counts(sums.client), *_counts(sums.server),
+                *_tcp_counts(sums.tcp), numeric(sums.client.duration), numeric(sums.server.duration),
+                *_tcp_rest(sums.tcp),
+            )
+            for key, sums in figures.relations.items()
+        ],
+    }  # fmt: skip
+
+
+def instance_row(known: Known, service_id: int) -> Row:
+    """
+    Return *known* as its row.
+    """
+    info = known.info
+    node, epoch, kernel_id = known.key
+    return (
+        known.id, service_id, node, epoch, kernel_id, info.pid, info.parent, info.executable, info.arguments,
+        info.comm, info.cgroup, info.container, info.network_namespace, info.addresses, known.listeners(),
+        at(info.started_ns), maybe_at(info.ended_ns),
+    )  # fmt: skip
+
+
+def _counts(red: RedSum) -> Row:
+    return (
+        red.requests, red.errors, red.client_errors, red.no_responses, red.duration_sum_ns, red.request_bytes,
+        red.response_bytes,
+    )  # fmt: skip
+
+
+def _tcp_counts(tcp: TcpSum) -> Row:
+    return tuple(getattr(tcp, name) for name in TCP)
+
+
+def _tcp_rest(tcp: TcpSum) -> Row:
+    failed, drops = (json.dumps(counts) if counts else "{}" for counts in (tcp.failed, tcp.drops))
+    return numeric(tcp.connect), numeric(tcp.rtt), failed, drops
