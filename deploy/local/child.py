@@ -45,6 +45,8 @@ def unprivileged_user(name: str = "nobody") -> pwd.struct_passwd | None:
 class Child:
     """
     A program that we started, in a session of its own; the kernel ends it when we die.
+
+    *prepare* runs in the child before it becomes the program, and before it gives up our user for *user*.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Child:
         user: pwd.struct_passwd | None = None,
         directory: Path | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
+        prepare: Callable[[], None] | None = None,
     ) -> None:
         self.arguments: Final = [str(item) for item in arguments]
         self.log: Final = log
@@ -70,10 +73,7 @@ class Child:
                 env=dict(environment),
                 cwd=directory,
                 start_new_session=True,
-                preexec_fn=_dies_with_parent(os.getpid(), stop_signal),
-                user=user.pw_uid if user else None,
-                group=user.pw_gid if user else None,
-                extra_groups=[] if user else None,
+                preexec_fn=_before_exec(os.getpid(), stop_signal, prepare, user),
             )
 
     @property
@@ -109,13 +109,25 @@ class Child:
             return self._process.wait()
 
 
-def _dies_with_parent(parent: int, number: signal.Signals) -> Callable[[], None]:
-    def prepare() -> None:
+def _before_exec(
+    parent: int, number: signal.Signals, prepare: Callable[[], None] | None, user: pwd.struct_passwd | None
+) -> Callable[[], None]:
+    """
+    Return what the child does before it becomes the program; a change of user would clear the death signal.
+    """
+
+    def enter() -> None:
+        if prepare is not None:
+            prepare()
+        if user is not None:
+            os.setgroups([])
+            os.setgid(user.pw_gid)
+            os.setuid(user.pw_uid)
         _LIBC.prctl(PR_SET_PDEATHSIG, int(number))
         if os.getppid() != parent:
             os._exit(1)
 
-    return prepare
+    return enter
 
 
 def last_lines(log: Path, most: int = 4, *, containing: tuple[str, ...] = ()) -> list[str]:

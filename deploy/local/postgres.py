@@ -28,6 +28,7 @@ from shared.errors import ConfigError, Unavailable
 
 if TYPE_CHECKING:
     import pwd
+    from collections.abc import Callable
 
 USUAL_PORT: Final = 5432
 START_S: Final = 60.0
@@ -64,13 +65,20 @@ class PostgresServer:
         host: str = "127.0.0.1",
         owner: str = "nobody",
         settings: dict[str, str] | None = None,
+        networks: tuple[str, ...] = (),
+        prepare: Callable[[], None] | None = None,
     ) -> None:
+        """
+        Declare the server: *networks* may connect beside loopback, *prepare* runs in the child (to enter a namespace).
+        """
         self.directory: Final = directory
         self.port: Final = port
         self.host: Final = host
         self._password: Final = password
         self._owner: Final = owner
         self._settings: Final = {**SETTINGS, **(settings or {})}
+        self._networks: Final = networks
+        self._prepare: Final = prepare
         self.child: Child | None = None
 
     @property
@@ -96,7 +104,7 @@ class PostgresServer:
             Unavailable: it does not take connections in time.
         """
         user = unprivileged_user(self._owner)
-        if not ports.is_free(self.port, self.host):
+        if self._prepare is None and not ports.is_free(self.port, self.host):
             raise ConfigError(
                 f"port {self.port} on {self.host} is in use, PostgreSQL cannot listen on it: "
                 "stop what listens there, or choose another port with --postgres-port (0 takes a free one)"
@@ -141,6 +149,8 @@ class PostgresServer:
             )  # fmt: skip
         if made.returncode:
             raise ConfigError(f"PostgreSQL cannot make {self.data}: {made.stderr.strip()[-400:]}")
+        with (fresh / "pg_hba.conf").open("a", encoding="ascii") as rules:
+            rules.writelines(f"host all all {network} scram-sha-256\n" for network in self._networks)
         with contextlib.suppress(FileNotFoundError):
             self.data.rmdir()
         fresh.rename(self.data)
@@ -173,7 +183,7 @@ class PostgresServer:
         while True:
             child = Child(
                 arguments, log=log, environment=_environment(self.directory), user=user, directory=self.directory,
-                stop_signal=signal.SIGINT,
+                stop_signal=signal.SIGINT, prepare=self._prepare,
             )  # fmt: skip
             mark = log.stat().st_size
             if self._wait(child, deadline):

@@ -1,0 +1,3 @@
+"""
+The Python programs of the demo shop; each is run as a script of its own.
+"""
