@@ -93,6 +93,10 @@ class Member:
     def _bury(self, child: Child, now: float) -> None:
         status = child.status()
         self.child = None
+        if status == 0 and self._may_give_up:
+            self.given_up = "it ended by itself, as it was asked to"
+            self._say(f"{self.name} has ended, as it was asked to")
+            return
         if status == EXIT_CONFIG and self._may_give_up:
             self.given_up = reason(child)
             self._say(f"{self.name} needs you: {self.given_up}")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
+from deploy.demo import plan
 from deploy.local import ports, schema
 from deploy.local.child import Child
 from deploy.local.data_directory import DataDirectory, Runtime
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 SERVICES: Final = ("topology-builder", "protocol-parser", "anomaly-detector", "alert-manager", "query-api")
 PRIVILEGED: Final = "probe-manager"
+NAMES: Final = "TOPOLOGY_BUILDER_NAMES"
 LOOK_EVERY_S: Final = 0.2
 LOG_LIMIT_BYTES: Final = 20 * 1024 * 1024
 CLEANUP_S: Final = 30
@@ -80,7 +82,7 @@ class Supervisor:
         )
         self.addresses = Addresses(nats=nats, postgres_roles=roles, page_host=self.options.listen, page_port=page_port)
         for service in SERVICES:
-            self._add_service(service)
+            self._add_service(service, self._names_of_the_demo() if service == "topology-builder" else None)
         if self.options.demo:
             self._add_demo()
         self._add_probe_manager()
@@ -207,6 +209,9 @@ class Supervisor:
             self.members[PRIVILEGED].stop()
             self._clean_kernel()
             self._add_probe_manager()
+
+    def _names_of_the_demo(self) -> dict[str, str]:
+        return {NAMES: plan.NAMES} if self.options.demo and NAMES not in os.environ else {}
 
     def _add_probe_manager(self) -> None:
         if os.geteuid() != 0:
