@@ -80,7 +80,7 @@ def engine(env: dict[str, str], *, namespace: str = "") -> Iterator[Engine]:
     words += ["--pidfile", str(run_folder / "pid"), "--exec-opt", "native.cgroupdriver=cgroupfs"]
     words += ["--storage-driver", "overlay2"]
     if namespace:
-        unified = "umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup /sys/fs/cgroup && exec \"$@\""
+        unified = 'umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup /sys/fs/cgroup && exec "$@"'
         words = ["bash", "-c", unified, "unified", *words, "--userland-proxy=false"]
         words = ["unshare", "--mount", "--propagation", "private", "nsenter", f"--net=/run/netns/{namespace}", *words]
     else:
