@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from deploy.demo import build, faults, nginx, plan
+from deploy.demo import build, faults, lossy_link, nginx, plan
+from deploy.demo.cgroups import Groups
 from deploy.demo.namespaces import NETWORK, Network, interface_of, possible
 from deploy.local.child import Child, unprivileged_user
 from deploy.local.postgres import PostgresServer
@@ -53,7 +54,9 @@ class Application:
         self._user: Final = unprivileged_user(user)
         self._password: Final = secrets.token_urlsafe(16)
         self._building: Final[dict[str, subprocess.Popen[bytes]]] = {}
-        self._links: Final[dict[str, Child]] = {}
+        self._lossy: Final[set[str]] = set()
+        """Interfaces that lose packets."""
+        self._groups: Final = Groups()
         self._ended_at: Final[dict[str, float]] = {}
         self._network: Network | None = None
         self._postgres: PostgresServer | None = None
@@ -80,6 +83,7 @@ class Application:
             for program in programs:
                 self._network.join(program.name, self.address(program))
             self._network.name_server(f"{NETWORK}.2")
+            self._lose_nothing()
         for program in programs:
             if program.kind in plan.BUILT and not build.cached(program.kind, self.cache).exists():
                 self._say(f"building {program.name}")
@@ -120,14 +124,14 @@ class Application:
         for building in self._building.values():
             building.terminate()
             building.wait()
-        for service in list(self._links):
-            self._links.pop(service).stop()
+        self._lose_nothing()
         for program in reversed(plan.PROGRAMS):
             child = self.children.get(program.name)
             if child is not None:
                 child.stop(grace_s=3)
         if self._network:
             self._network.close()
+        self._groups.close()
 
     def switch_on(self, kind: str, service: str) -> None:
         """
@@ -145,7 +149,7 @@ class Application:
             return
         if kind == "loss":
             for program in programs:
-                self._links[program.name] = self._lossy(program)
+                self._lose(program)
         self.faults.setdefault(service, set()).add(kind)
         if kind == "dead":
             for program in programs:
@@ -159,8 +163,7 @@ class Application:
         """
         stopped = {service for service, kinds in self.faults.items() if "dead" in kinds}
         self.faults.clear()
-        for name in list(self._links):
-            self._links.pop(name).stop()
+        self._lose_nothing()
         self._write_states()
         for program in plan.PROGRAMS:
             if program.service in stopped and program.name in self.children:
@@ -231,25 +234,25 @@ class Application:
         part.replace(path)
         return path
 
-    def _lossy(self, program: Program) -> Child:
+    def _lose(self, program: Program) -> None:
         if self._network is None:
             raise ConfigError("loss needs network namespaces, which need root")
-        log = self.state / f"loss-{program.name}.log"
+        interface = interface_of(program.name)
         with self._network.switch.entered():
-            link = Child(
-                [sys.executable, HERE / "lossy_link.py", interface_of(program.name), str(faults.LOSS_RATIO)],
-                log=log,
-                environment=dict(os.environ),
-                directory=HERE.parent.parent,
-            )
-        time.sleep(0.3)
-        if link.status() is not None:
-            raise ConfigError(f"the link of {program.name} cannot be made lossy; see {log}")
-        return link
+            lossy_link.install("", interface, faults.LOSS_RATIO)
+        self._lossy.add(interface)
+
+    def _lose_nothing(self) -> None:
+        if self._network is None:
+            return
+        with self._network.switch.entered():
+            for program in plan.PROGRAMS:
+                lossy_link.remove("", interface_of(program.name))
+        self._lossy.clear()
 
     def _start(self, program: Program) -> None:
         self._ended_at.pop(program.name, None)
-        enter = self._network.entrance(program.name) if self._network else None
+        enter = self._entrance(program.name)
         try:
             if program.kind == "postgres":
                 self.children[program.name] = self._start_postgres(program, enter)
@@ -265,10 +268,20 @@ class Application:
         except (ConfigError, Unavailable) as error:
             self._say(f"{program.name}: {error}")
 
+    def _entrance(self, name: str) -> Callable[[], None] | None:
+        steps = [self._groups.entrance(name), self._network.entrance(name) if self._network else None]
+        wanted = [step for step in steps if step is not None]
+
+        def enter() -> None:
+            for step in wanted:
+                step()
+
+        return enter if wanted else None
+
     def _start_postgres(self, program: Program, enter: Callable[[], None] | None) -> Child:
         if self._postgres is None:
             self._postgres = PostgresServer(
-                self.state / "postgres", program.port if enter else 5432, self._password,
+                self.state / "postgres", program.port, self._password,
                 host=self.address(program), owner=self._user.pw_name if self._user else "nobody",
                 settings={"fsync": "off", "shared_buffers": "32MB", "max_connections": "300"},
                 networks=(f"{self.address(program)}/16",), prepare=enter,

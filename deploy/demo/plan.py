@@ -55,8 +55,8 @@ PROGRAMS: Final = (
 )
 """In the order in which they start."""
 
-NAMES: Final = "front=arguments:*front.conf*;balancer=arguments:*balancer.conf*"
-"""Overrides for topology-builder: two programs that only their configuration tells apart."""
+NAMES: Final = "front=cgroup:*/front;balancer=cgroup:*/balancer"
+"""Overrides for topology-builder: two programs that only their cgroup tells apart."""
 
 DOMAIN: Final = "shop.internal"
 BUILT: Final = ("go", "java")
