@@ -6,6 +6,7 @@ https://www.rfc-editor.org/rfc/rfc1035
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import struct
 from typing import Final
@@ -256,26 +257,27 @@ def _u16(message: bytes, at: int) -> int:
 
 def _records(message: bytes, header: Header) -> tuple[list[Record], int]:
     """
-    Return the records that are wholly there, and where they end.
+    Return the records that are wholly there and can be read, and where they end.
     """
     at = HEADER.size
     found: list[Record] = []
-    for _ in range(header.questions):
-        end = _skip_name(message, at)
-        if end is None or end + QUESTION.size > len(message):
-            return found, at
-        at = end + QUESTION.size
     sections = [section for section in range(3) for _ in range(min(header.records[section], RECORDS_LIMIT))]
-    for section in sections[:RECORDS_LIMIT]:
-        end = _skip_name(message, at)
-        if end is None or end + RECORD.size > len(message):
-            break
-        kind, _, _, length = RECORD.unpack_from(message, end)
-        start = end + RECORD.size
-        if start + length > len(message):
-            break
-        found.append(Record(kind, section, start, start + length))
-        at = start + length
+    with contextlib.suppress(Malformed):
+        for _ in range(header.questions):
+            end = _skip_name(message, at)
+            if end is None or end + QUESTION.size > len(message):
+                return found, at
+            at = end + QUESTION.size
+        for section in sections[:RECORDS_LIMIT]:
+            end = _skip_name(message, at)
+            if end is None or end + RECORD.size > len(message):
+                break
+            kind, _, _, length = RECORD.unpack_from(message, end)
+            start = end + RECORD.size
+            if start + length > len(message):
+                break
+            found.append(Record(kind, section, start, start + length))
+            at = start + length
     return found, at
 
 
@@ -283,7 +285,7 @@ def _mask(message: bytes, *, response: bool) -> bytes:
     try:
         header = _header(message, response=response)
         records, end = _records(message, header)
-        if header.questions:
+        if not response:
             kind_at = _name(message, HEADER.size)[1]
             _u16(message, kind_at)
             end = max(end, min(kind_at + QUESTION.size, len(message)))

@@ -173,7 +173,9 @@ def _mask_target(out: bytearray, line: Line) -> None:
         if line.target != b"*":
             cover(out, line.start, line.start + len(line.target))
         return
-    if found[2] and b"@" in found[2]:
+    if found[2] and not line.whole and found.end(2) == len(line.target):
+        cover(out, line.start + found.start(2), line.start + found.end(2))
+    elif found[2] and b"@" in found[2]:
         cover(out, line.start + found.start(2), line.start + found.start(2) + found[2].rindex(b"@"))
     if found[3]:
         _mask_path(out, line, found.start(3), found.end(3))

@@ -180,7 +180,7 @@ def _inline(head: bytes, at: int) -> tuple[list[Word], int]:
     words = [
         Word(found.start(), found.end(), end >= 0 or found.end() < stop) for found in _WORD.finditer(head, at, stop)
     ]
-    if words and not _COMMAND.match(head[words[0].start : words[0].end]):
+    if words and _upper(head, words[0]).encode("ascii") not in KNOWN:
         return [], -1
     return words, -1 if end < 0 else end + 1
 
@@ -191,7 +191,8 @@ def _upper(head: bytes, word: Word) -> str:
 
 
 def _verb(head: bytes, words: list[Word]) -> bytes:
-    return _upper(head, words[0]).encode("ascii")
+    verb = _upper(head, words[0]).encode("ascii")
+    return verb if verb in KNOWN or not is_id(verb) else b""
 
 
 def _asked(request: bytes, attributes: dict[str, str | int]) -> tuple[str, str]:
@@ -248,11 +249,9 @@ def _mask_request(head: bytes) -> bytes:
 
 def _words_kept(head: bytes, words: list[Word]) -> int:
     verb = _verb(head, words)
-    if verb not in KNOWN:
-        return int(bool(verb) and head[:1] == b"*" and not is_id(verb))
     if verb in CONTAINERS and len(words) > 1 and _upper(head, words[1]):
         return 1 + (not is_id(head[words[1].start : words[1].end]))
-    return 1
+    return int(bool(verb))
 
 
 def _mask_key(out: bytearray, word: Word) -> None:
@@ -274,12 +273,11 @@ def _mask_reply(head: bytes) -> bytes:
         if line is None:
             break
         end = line.end()
-        out[at:end] = head[at:end]
-        _mask_line(out, line)
-        if head[end : end + 2] != b"\r\n":
-            out[end:] = b"\r" if head[end:] == b"\r" else bytes(len(head) - end)
+        cut = head[end:] in (b"", b"\r")
+        if not (cut or head.startswith(b"\r\n", end)) or not _plausible(line):
             break
-        out[end : end + 2] = b"\r\n"
+        out[at : end + 2] = head[at : end + 2]
+        _mask_line(out, line)
         at = end + 2
         if line[1] in (b"$", b"!", b"=") and not line[2].startswith(b"-"):
             if not _COUNT.match(line[2]):
@@ -297,6 +295,11 @@ def _mask_reply(head: bytes) -> bytes:
     return bytes(out)
 
 
+def _plausible(line: re.Match[bytes]) -> bool:
+    kind, text = line[1], line[2]
+    return kind in b"+-:,(" or text in _PLAIN_LINES or (kind in b"$!=*~>%|" and _COUNT.match(text) is not None)
+
+
 def _mask_line(out: bytearray, line: re.Match[bytes]) -> None:
     start, end = line.span(2)
     kind, text = line[1], line[2]
@@ -305,8 +308,6 @@ def _mask_line(out: bytearray, line: re.Match[bytes]) -> None:
         cover(out, start + kept, end, b" ")
     elif kind in (b":", b",", b"("):
         out[start:end] = b"0" * len(text)
-    elif text not in _PLAIN_LINES and not (kind in b"$!=*~>%|" and _COUNT.match(text)):
-        out[start:end] = bytes(len(text))
 
 
 def _error_length(head: bytes, at: int) -> int:
