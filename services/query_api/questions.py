@@ -26,7 +26,7 @@ Text = Annotated[str, msgspec.Meta(max_length=256, pattern=PLAIN)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512, pattern=PLAIN)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT, description="How many items at most.")]
 CursorText = Annotated[
-    str, msgspec.Meta(max_length=8192, description="*next* of the page before; it also keeps that page's time range.")
+    str, msgspec.Meta(max_length=4096, description="*next* of the page before; it also keeps that page's time range.")
 ]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
         Ranged,
         RangedListing,
         SpanList,
-        TimeLineOf,
     )
 
 K = TypeVar("K", bound=msgspec.Struct)
@@ -36,7 +35,7 @@ MAX_RANGE_S: Final = 31 * 24 * 3600
 MAX_POINTS: Final = 2000
 FULL_POINTS: Final = 400
 """As many points as a chart can show."""
-RESOLUTIONS_S: Final = (10, 60, 600, 3600)
+RESOLUTIONS_S: Final = (10, 60, 600, 3600, 21_600)
 """The widths of the buckets that figures are stored in."""
 EARLIEST_NS: Final = 0
 LATEST_NS: Final = 4_102_444_800 * S_NS
@@ -166,17 +165,6 @@ def time_range(start: str, end: str, now_ns: int) -> Range:
     return Range(start_ns, end_ns)
 
 
-def resolution_s(over: Range) -> int:
-    """
-    Return the width of the buckets to read a range at: few of them, and exact to a small part of the range.
-    """
-    if over.seconds <= 180:
-        return 10
-    if over.seconds <= 1200:
-        return 60
-    return 600 if over.seconds <= 18_000 else 3600
-
-
 def aligned(over: Range, width_s: int) -> Range:
     """
     Return the whole buckets of *width_s* that *over* touches.
@@ -185,9 +173,11 @@ def aligned(over: Range, width_s: int) -> Range:
     return Range(over.start_ns // width_ns * width_ns, -(-over.end_ns // width_ns) * width_ns)
 
 
-def step_s(asked: int, over: Range) -> int:
+def step_s(asked: int, over: Range, finest_s: int) -> int:
     """
-    Return the step of a time line in seconds: what is *asked*, or for 0 the finest stored one that fits.
+    Return the step of a time line in seconds: what is *asked*, or for 0 the finest stored one that a chart can show.
+
+    It is rounded up to a multiple of *finest_s*, the finest that is still kept.
 
     Raises:
         BadRequest: the step is no multiple of 10 s, or the time line would have too many points.
@@ -197,7 +187,7 @@ def step_s(asked: int, over: Range) -> int:
     step = asked or next((step for step in RESOLUTIONS_S if over.seconds / step <= FULL_POINTS), RESOLUTIONS_S[-1])
     if over.seconds / step > MAX_POINTS:
         raise BadRequest(f"the time line would have more than {MAX_POINTS} points: ask for a longer `step`")
-    return step
+    return -(-step // finest_s) * finest_s
 
 
 def encode_cursor(over: Range, key: tuple[int | float | str, ...]) -> str:
@@ -243,15 +233,6 @@ def range_of(
     if ask.cursor:
         return decode_cursor(ask.cursor, shape)
     return time_range(ask.start, ask.end, now_ns), None
-
-
-def line_of(ask: TimeLineOf, now_ns: int) -> tuple[Range, int]:
-    """
-    Return the whole steps of the time line that *ask* wants, and their width in seconds.
-    """
-    over = time_range(ask.start, ask.end, now_ns)
-    step = step_s(ask.step, over)
-    return aligned(over, step), step
 
 
 def paged(

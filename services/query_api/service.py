@@ -24,12 +24,13 @@ from services.query_api.requests import (
     LIVE,
     BadRequest,
     Range,
+    aligned,
     asked,
     decode_cursor,
     encode_cursor,
-    line_of,
     paged,
     range_of,
+    step_s,
     time_ns,
     time_range,
 )
@@ -40,7 +41,7 @@ from shared.errors import ConfigError, Unavailable
 from shared.messages.alert import AlertCommand, Silence
 from shared.messages.control import ProbeCommand
 from shared.runtime.process import serving
-from shared.units import S_NS, WINDOW_NS
+from shared.units import S_NS, WINDOW_NS, WINDOW_S
 
 if TYPE_CHECKING:
     from services.query_api.config import QueryApi
@@ -75,13 +76,14 @@ class Api:
         if ask.start or ask.end:
             raise BadRequest("`at` excludes `from` and `to`")
         at_ns = time_ns(ask.at, time.time_ns())
-        window = await self._store.window_at(at_ns)
+        over = aligned(Range(at_ns, at_ns + 1), WINDOW_S)
+        window = await self._store.window(over)
         return maps.draw(window, await self._states(Range(window.start_ns, window.end_ns)), live=False)
 
     async def _map(self, over: Range) -> answers.Topology:
         if over == LIVE:
             return self._mirror.topology(time.time_ns())
-        window = await self._store.window_between(over)
+        window = await self._store.window(over)
         return maps.draw(window, await self._states(over), live=False)
 
     async def _states(self, over: Range) -> dict[tuple[str, str], answers.State]:
@@ -179,7 +181,7 @@ class Api:
         """
         Return how the figures of a service went.
         """
-        over, step = line_of(ask, time.time_ns())
+        over, step = await self._line(ask)
         points = await self._store.service_timeline(ask.service, over, step)
         if not points:
             await self._must_know("service", ask.service)
@@ -189,11 +191,16 @@ class Api:
         """
         Return how the figures of a relation went.
         """
-        over, step = line_of(ask, time.time_ns())
+        over, step = await self._line(ask)
         points = await self._store.relation_timeline(ask.relation, over, step)
         if not points:
             await self._must_know("relation", ask.relation)
         return _filled(points, over, step)
+
+    async def _line(self, ask: questions.TimeLineOf) -> tuple[Range, int]:
+        over = time_range(ask.start, ask.end, time.time_ns())
+        step = step_s(ask.step, over, await self._store.finest_s(over))
+        return aligned(over, step), step
 
     async def _must_know(self, kind: str, name: str) -> None:
         if not await self._store.knows(name):

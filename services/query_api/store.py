@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from services.query_api import rows
 from services.query_api.figures import moment, unix_ns
-from services.query_api.requests import RESOLUTIONS_S, Range, aligned, resolution_s
+from services.query_api.requests import RESOLUTIONS_S, Range, aligned
 from shared.errors import Unavailable
 from shared.messages.topology import TopologyWindow
 from shared.runtime import postgres
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 QUERIES: Final = postgres.queries(Path(__file__).parent / "queries")
 LEVEL_NUMBERS: Final = {"yellow": 2, "orange": 3, "red": 4}
 STILL_OPEN_NS: Final = 60 * S_NS
+"""A range that ends so shortly after the newest closed window ends with it."""
 
 
 class Store:
@@ -53,46 +54,35 @@ class Store:
             raise Unavailable(f"PostgreSQL does not answer: {str(error) or type(error).__name__}") from error
         return found
 
-    async def window_at(self, at_ns: int) -> TopologyWindow:
+    async def window(self, over: Range) -> TopologyWindow:
         """
-        Return the map's figures at *at_ns*: those of the finest bucket that is still kept.
+        Return the map's figures over a range: in whole buckets, as fine as they are kept, up to the newest window.
         """
-        window = TopologyWindow(start_ns=at_ns, end_ns=at_ns, final=True)
-        for width_s in RESOLUTIONS_S:
-            over = aligned(Range(at_ns, at_ns + 1), width_s)
-            window = await self._window(over, width_s)
-            if any(figures.provided.requests or figures.tcp.opened for figures in window.service_figures):
-                break
-        return window
-
-    async def window_between(self, over: Range) -> TopologyWindow:
-        """
-        Return the map's figures over a range, from the start of its first bucket to the newest closed window.
-        """
-        width_s = resolution_s(over)
-        start_ns = aligned(over, width_s).start_ns
-        end_ns = over.end_ns
-        newest = await self._rows("closed", moment(end_ns))
-        if newest:
-            closed_ns = unix_ns(newest[0]["closed"])
-            if start_ns < closed_ns < end_ns < closed_ns + STILL_OPEN_NS:
-                end_ns = closed_ns
-        return await self._window(Range(start_ns, end_ns), width_s)
-
-    async def _window(self, over: Range, width_s: int) -> TopologyWindow:
-        since, till = moment(over.start_ns), moment(over.end_ns)
-        services = [rows.service(row) for row in await self._rows("services", since, till, width_s)]
-        relations = [rows.relation(row) for row in await self._rows("relations", since, till, width_s)]
+        kept = (await self._rows("pieces", moment(over.start_ns), moment(over.end_ns)))[0]
+        whole = aligned(over, kept["resolution"])
+        closed_ns = unix_ns(kept["closed"]) if kept["closed"] else 0
+        if whole.start_ns < closed_ns < whole.end_ns < closed_ns + STILL_OPEN_NS:
+            whole = Range(whole.start_ns, closed_ns)
+        since, till = moment(whole.start_ns), moment(whole.end_ns)
+        services = [rows.service(row) for row in await self._rows("services", since, till)]
+        relations = [rows.relation(row) for row in await self._rows("relations", since, till)]
         lost = {row["cause"]: row["lost"] for row in await self._rows("losses", since, till)}
         return TopologyWindow(
-            start_ns=over.start_ns,
-            end_ns=over.end_ns,
+            start_ns=whole.start_ns,
+            end_ns=whole.end_ns,
             final=True,
             services=[service for service, _ in services],
             service_figures=[figures for _, figures in services],
             relations=relations,
             lost=lost,
         )
+
+    async def finest_s(self, over: Range) -> int:
+        """
+        Return the finest resolution at which the figures of a range are kept, in seconds.
+        """
+        width: int = (await self._rows("finest", moment(over.start_ns)))[0]["resolution"]
+        return width
 
     async def knows(self, name: str) -> bool:
         """

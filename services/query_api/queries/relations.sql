@@ -1,4 +1,4 @@
--- The relations of the map between $1 and $2, read at resolution $3 (null chooses), with their figures.
+-- The relations of the map between $1 and $2, with their figures.
 select
     r.relation,
     source.service as source,
@@ -37,7 +37,7 @@ select
 from relations as r
 join services as source on source.service_id = r.source_id
 join services as target on target.service_id = r.target_id
-left join relations_between($1, $2, $3) as f using (relation_id)
+left join relations_between($1, $2) as f using (relation_id)
 where f.relation_id is not null
     or (r.first_seen < $2 and (r.vanished_at is null or r.vanished_at > $1))
 order by r.relation

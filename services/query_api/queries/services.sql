@@ -1,4 +1,4 @@
--- The services of the map between $1 and $2, read at resolution $3 (null chooses), with their figures.
+-- The services of the map between $1 and $2, with their figures.
 select
     s.service,
     s.name,
@@ -28,7 +28,7 @@ select
     f.failed,
     f.drops
 from services as s
-left join services_between($1, $2, $3) as f using (service_id)
+left join services_between($1, $2) as f using (service_id)
 left join (
     select i.service_id, count(*) as running
     from instances as i
