@@ -12,6 +12,22 @@
 #include "listeners.h"
 #include "tcp_connection.h"
 
+#define SUBSYSTEM_REASON 0xffff /* stands for all reasons that a subsystem numbers on its own */
+
+static __always_inline void connection_drop(struct tcp_connection *connection, u16 reason)
+{
+	find_peer(connection);
+	if (!connection->series.peer && !(connection->flags & CONNECTION_CLOSED)) {
+		if (!connection->early_drops)
+			connection->early_reason = reason;
+		if (connection->early_reason == reason) {
+			__sync_fetch_and_add(&connection->early_drops, 1);
+			return;
+		}
+	}
+	l4_note_count(&connection->series, NOTE_DROPPED, reason, 1);
+}
+
 static __always_inline bool count_drop(void *sk, u16 reason)
 {
 	u64 key = (u64)sk;
@@ -23,22 +39,21 @@ static __always_inline bool count_drop(void *sk, u16 reason)
 		return false;
 	connection = tcp_connections.lookup(&key);
 	if (connection) {
-		find_peer(connection);
-		l4_note_count(&connection->series, NOTE_DROPPED, reason);
+		connection_drop(connection, reason);
 		return true;
 	}
 	listener = listeners.lookup(&key);
 	if (!listener)
 		return false;
 	listener_key(listener, &series);
-	l4_note_count(&series, NOTE_DROPPED, reason);
+	l4_note_count(&series, NOTE_DROPPED, reason, 1);
 	return true;
 }
 
 RAW_TRACEPOINT_PROBE(kfree_skb)
 {
 	void *skb = (void *)ctx->args[0];
-	u16 reason = ctx->args[2];
+	u16 reason = ctx->args[2] > SUBSYSTEM_REASON ? SUBSYSTEM_REASON : ctx->args[2];
 
 #ifndef FALLBACK
 	if (count_drop((void *)ctx->args[3], reason))

@@ -30,7 +30,7 @@ static __always_inline void connect_fails(void *sk, struct tcp_connection *conne
 {
 	u32 error = READ(u32, sk, OFF_sock__sk_err);
 
-	l4_note_count(&connection->series, NOTE_FAILED, error ? error : ERROR_CANCELED);
+	l4_note_count(&connection->series, NOTE_FAILED, error ? error : ERROR_CANCELED, 1);
 	connection->flags |= CONNECTION_CLOSED;
 	connection_count(sk, connection, false);
 }
@@ -131,11 +131,7 @@ BPF_ITER(task_file)
 	if (!connection)
 		return 0;
 	connection_establish(sk, connection);
-	connection->bytes_sent = READ(u64, sk, OFF_tcp_sock__bytes_sent) - READ(u64, sk, OFF_tcp_sock__bytes_retrans);
-	connection->bytes_received = READ(u64, sk, OFF_tcp_sock__bytes_received);
-	connection->bytes_received -= !!(READ(u64, sk, OFF_sock_common__skc_flags) & SOCK_DONE);
-	connection->segments_sent = READ(u32, sk, OFF_tcp_sock__segs_out);
-	connection->retransmits = READ(u32, sk, OFF_tcp_sock__total_retrans);
+	totals_of(sk, connection->series.role, &connection->counted);
 	return 0;
 }
 

@@ -80,7 +80,7 @@ static __always_inline struct l4_figures *l4_figures_of(struct l4_key *key)
 	return figures;
 }
 
-static __always_inline void l4_note_count(struct l4_key *series, u16 kind, u16 code)
+static __always_inline void l4_note_count(struct l4_key *series, u16 kind, u16 code, u64 number)
 {
 	struct l4_note note = {.series = *series, .kind = kind, .code = code};
 	u64 none = 0, *count;
@@ -90,7 +90,7 @@ static __always_inline void l4_note_count(struct l4_key *series, u16 kind, u16 c
 	else
 		count = l4_notes_0.lookup_or_try_init(&note, &none);
 	if (count)
-		__sync_fetch_and_add(count, 1);
+		__sync_fetch_and_add(count, number);
 	else
 		lost_count(LOST_L4_SERIES_FULL);
 }

@@ -14,12 +14,21 @@
 
 #define MAX_CONNECTIONS 65536
 #define SOCK_DONE 2 /* the flag's bit: the other end's FIN was received */
+#define STATES_AFTER_FIN (1 << 4 | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 11) /* FIN_WAIT*, TIME_WAIT, LAST_ACK, CLOSING */
 #define PATIENCE 256
 
 enum connection_flag {
 	CONNECTION_OPENED = 1, /* opened, and not yet counted as such */
 	CONNECTION_ESTABLISHED = 2,
 	CONNECTION_CLOSED = 4,
+	CONNECTION_SETTLED = 8, /* its bytes are counted to the last */
+};
+
+struct tcp_totals {
+	u64 sent;
+	u64 received;
+	u32 segments;
+	u32 retransmits;
 };
 
 struct tcp_connection {
@@ -27,12 +36,11 @@ struct tcp_connection {
 	u64 join; /* key in ends, 0 before it is established */
 	u64 started_ns;
 	u64 connect_ns; /* from connect to established, 0 on the server's side */
-	u64 bytes_sent; /* counted so far, like the next three */
-	u64 bytes_received;
-	u32 segments_sent;
-	u32 retransmits;
+	struct tcp_totals counted;
+	u64 early_drops; /* packets dropped while its peer is not known: they wait for it */
 	struct l4_key series;
-	u32 flags;
+	u16 flags;
+	u16 early_reason;
 };
 
 BPF_F_TABLE("hash", u64, struct tcp_connection, tcp_connections, MAX_CONNECTIONS, BPF_F_NO_PREALLOC);
@@ -72,26 +80,55 @@ static __always_inline void find_peer(struct tcp_connection *connection)
 		__builtin_memset(&connection->series.remote, 0, sizeof(struct address));
 }
 
+/*
+ * Payload is told by sequence numbers, because TCP's own sum counts a segment again that the host itself dropped: what
+ * was acknowledged and what is under way, without the SYN of the side that opened and without a FIN.
+ */
+static __always_inline void totals_of(void *sk, u32 role, struct tcp_totals *totals)
+{
+	u8 state = READ(u8, sk, OFF_sock_common__skc_state);
+	u64 acked = 0;
+	u32 next = 0;
+
+	for (int i = 0; i < 4; i++) { /* both change together, but not at once */
+		acked = READ(u64, sk, OFF_tcp_sock__bytes_acked);
+		next = READ(u32, sk, OFF_tcp_sock__snd_nxt);
+		totals->sent = acked + (next - READ(u32, sk, OFF_tcp_sock__snd_una));
+		if (acked == READ(u64, sk, OFF_tcp_sock__bytes_acked))
+			break;
+	}
+	totals->sent -= role == ROLE_CLIENT;
+	if (1 << state & STATES_AFTER_FIN && next == READ(u32, sk, OFF_tcp_sock__write_seq))
+		totals->sent -= 1;
+	totals->received = READ(u64, sk, OFF_tcp_sock__bytes_received);
+	if (READ(u64, sk, OFF_sock_common__skc_flags) & SOCK_DONE)
+		totals->received -= 1;
+	totals->segments = READ(u32, sk, OFF_tcp_sock__segs_out);
+	totals->retransmits = READ(u32, sk, OFF_tcp_sock__total_retrans);
+}
+
 static __always_inline void count_totals(void *sk, struct tcp_connection *connection, struct l4_figures *figures)
 {
-	u64 sent = READ(u64, sk, OFF_tcp_sock__bytes_sent) - READ(u64, sk, OFF_tcp_sock__bytes_retrans);
-	u64 received = READ(u64, sk, OFF_tcp_sock__bytes_received); /* counts the FIN as a byte */
-	u32 segments = READ(u32, sk, OFF_tcp_sock__segs_out), again = READ(u32, sk, OFF_tcp_sock__total_retrans);
+	struct tcp_totals now = {}, *before = &connection->counted;
+	bool established = connection->flags & CONNECTION_ESTABLISHED;
 
-	if (READ(u64, sk, OFF_sock_common__skc_flags) & SOCK_DONE)
-		received -= 1;
-	if (segments != connection->segments_sent && connection->flags & CONNECTION_ESTABLISHED)
-		histogram_add(figures->rtt, (u64)(READ(u32, sk, OFF_tcp_sock__srtt_us) >> 3) * 1000);
-	if (segments < connection->segments_sent) /* disconnect() has set them all to zero */
+	totals_of(sk, connection->series.role, &now);
+	if (now.segments < before->segments) /* disconnect() has set them all to zero */
 		return;
-	__sync_fetch_and_add(&figures->bytes_sent, sent - connection->bytes_sent);
-	__sync_fetch_and_add(&figures->bytes_received, received - connection->bytes_received);
-	__sync_fetch_and_add(&figures->segments_sent, (u64)(u32)(segments - connection->segments_sent));
-	__sync_fetch_and_add(&figures->retransmits, (u64)(u32)(again - connection->retransmits));
-	connection->bytes_sent = sent;
-	connection->bytes_received = received;
-	connection->segments_sent = segments;
-	connection->retransmits = again;
+	if (established && now.segments != before->segments)
+		histogram_add(figures->rtt, (u64)(READ(u32, sk, OFF_tcp_sock__srtt_us) >> 3) * 1000);
+	__sync_fetch_and_add(&figures->segments_sent, (u64)(u32)(now.segments - before->segments));
+	__sync_fetch_and_add(&figures->retransmits, (u64)(u32)(now.retransmits - before->retransmits));
+	before->segments = now.segments;
+	before->retransmits = now.retransmits;
+	if (!established || connection->flags & CONNECTION_SETTLED)
+		return;
+	__sync_fetch_and_add(&figures->bytes_sent, now.sent - before->sent);
+	__sync_fetch_and_add(&figures->bytes_received, now.received - before->received);
+	before->sent = now.sent;
+	before->received = now.received;
+	if (connection->flags & CONNECTION_CLOSED)
+		connection->flags |= CONNECTION_SETTLED;
 }
 
 /* Puts into the series what is new since the last time. */
@@ -118,6 +155,9 @@ static __always_inline void connection_count(void *sk, struct tcp_connection *co
 		if (closing)
 			__sync_fetch_and_add(&figures->closed, 1);
 		count_totals(sk, connection, figures);
+		if (connection->early_drops)
+			l4_note_count(&connection->series, NOTE_DROPPED, connection->early_reason, connection->early_drops);
+		connection->early_drops = 0;
 	}
 	connection->busy = 0;
 }

@@ -1,11 +1,13 @@
 """
 A link that loses packets: a fault for the demonstration, and for tests of retransmissions and drops.
 
-`python -m deploy.demo.lossy_link --netns shop-cart --interface eth0 --drop 0.05` drops one in twenty IP packets that
-leave the interface; `--count` says how many it has dropped, `--remove` heals it. Needs root, `tc` and `nsenter`.
+`python -m deploy.demo.lossy_link --netns shop-cart --interface eth0 --drop 0.05` drops one in twenty IP packets, each
+way; `--count` says how many it has dropped, `--remove` heals it. Needs root, `tc` and `nsenter`.
 
-It works where netem is not built in: a classifier of a few instructions on the interface's clsact egress draws a random
-number for each packet. Only IP is dropped, so that neighbours still find each other.
+It works where netem is not built in: a classifier of a few instructions on the interface's clsact draws a random number
+for each packet. Only IP is dropped, so that neighbours still find each other. What is lost on the way in looks to TCP
+like a loss in the network: the sender retransmits. What is lost on the way out is known to the sending host, which
+sends it again by itself and names the drop.
 """
 
 from __future__ import annotations
@@ -68,14 +70,15 @@ def program(drop_ratio: float, counter_fd: int) -> bytes:
     )
 
 
-def install(netns: str, interface: str, drop_ratio: float) -> None:
+def install(netns: str, interface: str, drop_ratio: float, directions: Sequence[str] = ("ingress", "egress")) -> None:
     """
-    Drop *drop_ratio* (0 to 1) of the IP packets that leave *interface* of the network namespace *netns*.
+    Drop *drop_ratio* (0 to 1) of the IP packets that cross *interface* of the network namespace *netns*.
 
     Args:
         netns: its name; empty for the namespace of the caller.
         interface: such as `eth0`.
         drop_ratio: replaces an earlier one on the same interface.
+        directions: `ingress` for what arrives, `egress` for what leaves.
 
     Raises:
         ConfigError: the ratio is out of range, or the interface is not there.
@@ -91,8 +94,9 @@ def install(netns: str, interface: str, drop_ratio: float) -> None:
         bpf.pin(counter.fd, folder / "dropped")
         bpf.pin(loaded, folder / "program")
         _tc(netns, "qdisc", "add", "dev", interface, "clsact")
-        _tc(netns, "filter", "add", "dev", interface, "egress", "bpf", "direct-action", "object-pinned",
-            str(folder / "program"))  # fmt: skip
+        for direction in directions:
+            chosen = ("bpf", "direct-action", "object-pinned", str(folder / "program"))
+            _tc(netns, "filter", "add", "dev", interface, direction, *chosen)
     except BaseException:
         remove(netns, interface)
         raise
@@ -149,6 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="lossy_link", description="Make a link lose packets, and heal it.")
     parser.add_argument("--netns", default="", help="name of the network namespace; without it the caller's")
     parser.add_argument("--interface", required=True)
+    parser.add_argument("--direction", choices=("ingress", "egress", "both"), default="both")
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--drop", type=float, metavar="RATIO", help="share of the packets to drop, 0 to 1")
     action.add_argument("--count", action="store_true", help="print how many were dropped")
@@ -156,7 +161,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         if chosen.drop is not None:
-            install(chosen.netns, chosen.interface, chosen.drop)
+            directions = ("ingress", "egress") if chosen.direction == "both" else (chosen.direction,)
+            install(chosen.netns, chosen.interface, chosen.drop, directions)
         elif chosen.remove:
             remove(chosen.netns, chosen.interface)
         else:
