@@ -42,11 +42,19 @@ class EndpointNames:
         """
         Name the endpoint after *parsed*; return the name if it is new.
         """
-        if endpoint in (0, OVERFLOW_ENDPOINT) or not parsed.name or self.find(protocol, endpoint) is not None:
+        if endpoint in (0, OVERFLOW_ENDPOINT) or not parsed.name or parsed.stand_in:
+            return None
+        if self.find(protocol, endpoint) is not None:
             return None
         named = EndpointNamed(protocol=protocol, endpoint=endpoint, name=parsed.name, operation=parsed.operation)
-        self._names[protocol, endpoint] = named
+        self.restore(named)
+        return named
+
+    def restore(self, named: EndpointNamed) -> None:
+        """
+        Take up a name; the one that nobody asked for longest makes room.
+        """
+        self._names[named.protocol, named.endpoint] = named
         if len(self._names) > self._limit:
             self._names.popitem(last=False)
             self.forgotten += 1
-        return named

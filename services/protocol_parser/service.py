@@ -38,6 +38,7 @@ async def serve(shell: Shell, settings: Settings) -> None:
     )
     await postgres.wait_for_schema(pool, lambda what: shell.health.waiting(what, key="schema"))
     work = Work(shell, settings, Store(pool, settings.retention_days))
+    await work.restore()
     shell.spawn(work.run(), "samples")
     shell.spawn(work.clean(), "cleaning")
     await process.serving(shell, settings)
@@ -51,8 +52,21 @@ class Work:
     def __init__(self, shell: Shell, settings: Settings, store: Store) -> None:
         self._shell: Final = shell
         self._store: Final = store
+        self._max_names: Final = settings.max_endpoints
         self._names: Final = EndpointNames(settings.max_endpoints)
         self._detector: Final = Detector(settings.max_undecided)
+
+    async def restore(self) -> None:
+        """
+        Take up the names that the process before gave.
+        """
+
+        async def read_names() -> None:
+            for named in await self._store.names(self._max_names):
+                self._names.restore(named)
+
+        await postgres.until_done(read_names, waiting=self._waiting)
+        self._shell.log.info("names_restored", names=len(self._names))
 
     async def run(self) -> None:
         """
@@ -72,10 +86,10 @@ class Work:
 
         async def write() -> None:
             nonlocal applied
-            applied = await self._store.apply(batch, spans)
+            applied = await self._store.apply(batch, spans, reading.endpoints)
 
-        await postgres.until_done(write, waiting=lambda what: self._shell.health.waiting(what, key="postgres"))
         await self._publish_names(batch, reading)
+        await postgres.until_done(write, waiting=self._waiting)
         for verdict in reading.verdicts:
             await self._shell.bus.emit(subjects.PROTOCOL_VERDICT, verdict)
             self._shell.log.info("protocol_recognised", port=verdict.port, protocol=verdict.protocol.name.lower())
@@ -89,7 +103,7 @@ class Work:
 
     async def _publish_names(self, batch: SampleBatch, reading: Reading) -> None:
         """
-        Publish until NATS has them; a second time after a crash is dropped by its key.
+        Publish until NATS has them: before they are stored, so that a crash between leads to a repetition, not a gap.
         """
         if not reading.endpoints:
             return
@@ -120,6 +134,9 @@ class Work:
             await asyncio.sleep(CLEANING_S)
 
     async def _drop(self) -> None:
-        dropped = await self._store.drop_before(time.time_ns())
+        dropped = await self._store.drop_before(time.time_ns(), self._max_names)
         if dropped:
             self._shell.log.info("days_dropped", days=dropped)
+
+    def _waiting(self, what: str) -> None:
+        self._shell.health.waiting(what, key="postgres")

@@ -1,5 +1,8 @@
 """
 Samples to spans: one request as one end saw it, parsed, named, and described in OpenTelemetry's words.
+
+A sample without duration and response is no request: it brings the text that names an endpoint whose requests do not
+hold it, such as the Parse message of a prepared statement.
 """
 
 from __future__ import annotations
@@ -52,7 +55,8 @@ def read(batch: SampleBatch, names: EndpointNames, detector: Detector) -> Readin
         named = names.learn(protocol, sample.endpoint, parsed) if parsed is not None else None
         if named is not None:
             reading.endpoints.append(named)
-        reading.spans.append(span_of(batch, sample, protocol, parsed, names.find(protocol, sample.endpoint)))
+        if sample.duration_ns or sample.response or sample.outcome is not Outcome.OK:
+            reading.spans.append(span_of(batch, sample, protocol, parsed, names.find(protocol, sample.endpoint)))
     return reading
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from shared.messages.kernel import Protocol
+from shared.messages.l7 import EndpointNamed
 from shared.protocols import protocol_name
 from shared.runtime import postgres
 from shared.units import S_NS, US_NS
@@ -43,9 +45,24 @@ class Store:
         self._days: set[dt.date] = set()
         """Days whose partition is known to be there."""
 
-    async def apply(self, batch: SampleBatch, spans: list[Span]) -> bool:
+    async def names(self, most: int) -> list[EndpointNamed]:
         """
-        Write the spans of *batch* in one transaction; return False when they were written before.
+        Return the names given last, at most *most*, the oldest first.
+        """
+        rows = await self._pool.fetch(QUERIES["newest_names"], most)
+        return [
+            EndpointNamed(
+                protocol=Protocol(row["protocol"]),
+                endpoint=row["endpoint"] & 2 * BIGINT - 1,
+                name=row["name"],
+                operation=row["operation"],
+            )
+            for row in reversed(rows)
+        ]
+
+    async def apply(self, batch: SampleBatch, spans: list[Span], names: list[EndpointNamed]) -> bool:
+        """
+        Write the spans and new names of *batch* in one transaction; return False when they were written before.
         """
         days = {_time(span.started_ns).date() for span in spans}
         async with self._pool.acquire() as connection:
@@ -58,15 +75,27 @@ class Store:
                 await connection.copy_records_to_table(
                     "spans", records=[_row(batch, span) for span in spans], columns=COLUMNS
                 )
+                if names:
+                    await self._store_names(connection, names)
         return True
 
-    async def drop_before(self, now_ns: int) -> int:
+    async def _store_names(self, connection: Any, names: list[EndpointNamed]) -> None:
+        await connection.execute(
+            QUERIES["upsert_names"],
+            [int(named.protocol) for named in names],
+            [_signed(named.endpoint) for named in names],
+            [named.name for named in names],
+            [named.operation for named in names],
+        )
+
+    async def drop_before(self, now_ns: int, most_names: int) -> int:
         """
-        Drop the days that are older than the retention, and return how many there were.
+        Drop the days older than the retention and the names beyond *most_names*; return how many days there were.
         """
         first = _time(now_ns).date() - dt.timedelta(days=self._retention_days)
         dropped: int = await self._pool.fetchval(QUERIES["drop_before"], first)
         self._days = {day for day in self._days if day >= first}
+        await self._pool.execute(QUERIES["drop_oldest_names"], most_names)
         return dropped
 
     def keeps(self, span: Span, now_ns: int) -> bool:

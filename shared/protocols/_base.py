@@ -47,6 +47,8 @@ class Parsed(msgspec.Struct, frozen=True, kw_only=True):
     """32 hexadecimal digits when the request carried a trace context."""
     parent_span_id: str = ""
     """16 hexadecimal digits when the request carried a trace context."""
+    stand_in: bool = False
+    """True when these bytes do not tell the endpoint, and *name* only says what kind of request it was."""
 
 
 class WireProtocol(ABC):

@@ -316,4 +316,5 @@ class _Summary:
 
 
 def _name(raw: bytes) -> str:
-    return raw.strip(b'"')[:64].decode("utf-8", "replace")
+    name = raw.strip(b'"')[:64].decode("utf-8", "replace")
+    return name if raw.startswith(b'"') else name.lower()

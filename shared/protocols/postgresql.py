@@ -31,6 +31,9 @@ TLS: Final = 1234 << 16 | 5679
 GSS: Final = 1234 << 16 | 5680
 STARTUP_CODES: Final = {CANCEL: "CANCEL", TLS: "SSLREQUEST", GSS: "GSSENCREQUEST"}
 
+EXECUTE: Final = "EXECUTE"
+"""What a request is called whose statement was prepared before: its text is not in the head."""
+
 FRONTEND: Final = b"BCDEFHPQSXcdfp"
 BACKEND: Final = b"123ACDEGHIKNRSTVWZcdnstv"
 
@@ -128,6 +131,7 @@ class PostgreSql(WireProtocol):
             attributes=attributes,
             trace_id=trace_id,
             parent_span_id=parent,
+            stand_in=operation == EXECUTE,
         )
 
     def frame(self, buffer: bytes, *, response: bool) -> int | None:
@@ -332,10 +336,10 @@ def _named(request: bytes, message: Message) -> str:
         name = _text_end(request, message.start, message.end) + 1
         stop = _text_end(request, name, message.end)
         if not _STATEMENT_NAME.match(request, name, stop):
-            return "EXECUTE"
-        return f"EXECUTE {_NUMBERS.sub('{n}', text_of(request[name:stop]))}"
+            return EXECUTE
+        return f"{EXECUTE} {_NUMBERS.sub('{n}', text_of(request[name:stop]))}"
     return {
-        b"E": "EXECUTE", b"D": "DESCRIBE", b"C": "CLOSE", b"F": "CALL", b"S": "SYNC", b"H": "FLUSH", b"X": "TERMINATE",
+        b"E": EXECUTE, b"D": "DESCRIBE", b"C": "CLOSE", b"F": "CALL", b"S": "SYNC", b"H": "FLUSH", b"X": "TERMINATE",
         b"d": "COPY", b"c": "COPY", b"f": "COPY", b"p": "AUTHENTICATE",
     }[message.kind]  # fmt: skip
 
