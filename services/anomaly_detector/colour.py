@@ -2,11 +2,11 @@
 From grades of single windows to colours that do not flicker.
 
 A colour comes at once when enough of the last windows ask for it, and goes one step at a time after calm windows. A
-severe window gives yellow by itself, so that something is seen within two windows; red wants two of three.
+red window gives yellow by itself, so that something is seen within two windows; red wants two of three.
 
     ENTER  red     2 of 3 windows red
            orange  3 of 5 windows orange or worse
-           yellow  2 of 3 windows yellow or worse, or one that is orange or worse
+           yellow  2 of 3 windows yellow or worse, or one that is red
     LEAVE  red     -> orange  3 windows in a row yellow or better
            orange  -> yellow  3 windows in a row uneasy or better
            yellow  -> green   3 windows in a row calm
@@ -39,7 +39,7 @@ class Enter(msgspec.Struct, frozen=True):
 ENTER: Final = (
     Enter(Level.RED, Grade.RED, 2, 3),
     Enter(Level.ORANGE, Grade.ORANGE, 3, 5),
-    Enter(Level.YELLOW, Grade.ORANGE, 1, 1),
+    Enter(Level.YELLOW, Grade.RED, 1, 1),
     Enter(Level.YELLOW, Grade.YELLOW, 2, 3),
 )
 LEAVE: Final = {Level.RED: Grade.YELLOW, Level.ORANGE: Grade.UNEASY, Level.YELLOW: Grade.CALM}

@@ -116,12 +116,20 @@ def _excess(seen: Observation, known: Memory, errors: int, failed_to_connect: in
     usual = known.share.usual if known.share.seen >= FIRST else 0.0
     excess = errors - seen.calls.requests * usual
     if errors == seen.calls.errors and failed_to_connect:
-        tried = failed_to_connect + seen.tcp.opened
-        excess += failed_to_connect - tried * (known.connects.usual if known.connects.seen >= FIRST else 0.5)
+        excess += failed_to_connect - (failed_to_connect + seen.tcp.opened) * _usual_refusals(seen, known)
     if seen.kind == RELATION and grade >= Grade.ORANGE and known.rate.known:
         held_back = known.rate.usual * seen.window_s - seen.calls.requests - failed_to_connect
         excess += max(0.0, held_back)
     return max(0.0, excess)
+
+
+def _usual_refusals(seen: Observation, known: Memory) -> float:
+    """
+    Return which share of connections usually fails; half of them where a name has an address that nobody listens on.
+    """
+    if known.connects.seen >= FIRST:
+        return known.connects.usual
+    return 0.5 if failed_connections(seen.tcp) <= seen.tcp.opened else 0.0
 
 
 def _learn(

@@ -1,0 +1,3 @@
+"""
+One way to tell people, one file, ending in `CHANNEL: Channel = <Name>()`; found by folder.
+"""

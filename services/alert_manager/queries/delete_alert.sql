@@ -1,0 +1,2 @@
+delete from alerts
+where id = $1

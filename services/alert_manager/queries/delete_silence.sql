@@ -1,0 +1,2 @@
+delete from silences
+where id = $1

@@ -1,0 +1,2 @@
+delete from alert_changes
+where at < $1

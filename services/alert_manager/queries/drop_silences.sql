@@ -1,0 +1,2 @@
+delete from silences
+where until < $1

@@ -1,0 +1,4 @@
+select
+    window_end,
+    facts
+from alert_progress

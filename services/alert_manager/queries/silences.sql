@@ -1,0 +1,9 @@
+select
+    id,
+    template,
+    entity,
+    until,
+    by,
+    comment
+from silences
+where until > $1
