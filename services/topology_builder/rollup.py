@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 FAMILIES: Final = ("service", "instance", "endpoint", "relation")
+LISTS: Final = ("losses", "packet_drops")
 MINUTE_NS: Final = 60 * S_NS
 HOUR_S: Final = 3600
 DAY_S: Final = 24 * HOUR_S
@@ -90,18 +91,21 @@ def tables(plan: list[Level]) -> list[tuple[str, Level]]:
     Return every table that is cut into ranges of time, with how it is cut.
     """
     found = [(f"{family}_figures_{level.resolution_s}", level) for level in plan for family in FAMILIES]
-    return [*found, ("losses", plan[-1]), ("packet_drops", plan[-1])]
+    return [*found, *((name, plan[-1]) for name in LISTS)]
 
 
 def needed(plan: list[Level], start_ns: int, now_ns: int) -> list[Partition]:
     """
     Return the partitions for a window that starts at *start_ns*, as far as it is kept.
+
+    At 10 s it always has one, because it may not be rolled up yet.
     """
     found: list[Partition] = []
     for table, level in tables(plan):
         width_ns = level.partition_s * S_NS
         at_ns = window_start_ns(start_ns, width_ns)
-        if at_ns + width_ns > now_ns - level.keep_s * S_NS:
+        always = level.resolution_s == WINDOW_S or table in LISTS
+        if always or at_ns + width_ns > now_ns - level.keep_s * S_NS:
             found.append(Partition(table, f"{table}_{_stamp(at_ns)}", at_ns, at_ns + width_ns))
     return found
 

@@ -1,3 +1,4 @@
+-- long file: every table and column has its comment.
 -- The map and its figures: services, instances, relations, endpoints, and what each of them did in each bucket of time.
 --
 -- Time: a figures table holds five resolutions (10 s, 1 min, 10 min, 1 h, 6 h). Everything before `roll_up.until` is at
