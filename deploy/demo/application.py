@@ -125,9 +125,11 @@ class Application:
             building.terminate()
             building.wait()
         self._lose_nothing()
-        for program in reversed(plan.PROGRAMS):
-            child = self.children.get(program.name)
-            if child is not None:
+        askers = [child for name, child in self.children.items() if name in ("load", "front")]
+        for children in (askers, list(self.children.values())):
+            for child in children:
+                child.ask_to_end()
+            for child in children:
                 child.stop(grace_s=3)
         if self._network:
             self._network.close()

@@ -97,11 +97,17 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)
 
+    def ask_to_end(self) -> None:
+        """
+        Ask it to end, and do not wait.
+        """
+        self.signal(self._stop_signal)
+
     def stop(self, grace_s: float = CLOSE_GRACE_S) -> int:
         """
         Ask it to end, insist after *grace_s*, and return its exit status.
         """
-        self.signal(self._stop_signal)
+        self.ask_to_end()
         try:
             return self._process.wait(grace_s)
         except subprocess.TimeoutExpired:

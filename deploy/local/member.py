@@ -83,6 +83,13 @@ class Member:
             self._due_at = now + self._backoff.after(0.0)
             self._say(f"{self.name}: {error}")
 
+    def ask_to_end(self) -> None:
+        """
+        Ask it to end, and do not wait.
+        """
+        if self.child is not None:
+            self.child.ask_to_end()
+
     def stop(self) -> None:
         """
         End it and wait for it.

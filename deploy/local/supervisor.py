@@ -115,10 +115,12 @@ class Supervisor:
         End everything in the reverse order, and leave nothing in the kernel.
         """
         self.stopping = True
-        order = ["demo", PRIVILEGED, *SERVICES, "postgres", "nats"]
-        for name in order:
-            if name in self.members:
-                self.members[name].stop()
+        for names in (("demo",), (PRIVILEGED,), SERVICES, ("postgres", "nats")):
+            together = [self.members[name] for name in names if name in self.members]
+            for member in together:
+                member.ask_to_end()
+            for member in together:
+                member.stop()
         if PRIVILEGED in self.members:
             self._clean_kernel()
         self.data.release()
