@@ -1,0 +1,70 @@
+// What the map says when there is nothing to draw.
+import { Empty, Failed } from "../parts/Notice";
+import { refresh } from "../api/live";
+import { EVERYTHING } from "../state/filter";
+import { filter, goLive, isLive, problem, topology } from "../state/store";
+import { graph } from "./mapState";
+
+export function MapNotice() {
+  const map = topology.value;
+  if (!map && problem.value) {
+    return (
+      <div class="map-notice">
+        <Failed error={problem.value} again={() => void refresh()} />
+      </div>
+    );
+  }
+  if (!map) {
+    return (
+      <div class="map-notice" role="status">
+        <div class="notice">
+          <span class="spinner" aria-hidden="true" />
+          <h2>Reading the map</h2>
+        </div>
+      </div>
+    );
+  }
+  if (map.services.length === 0) return <div class="map-notice">{isLive.value ? <NothingSeen /> : <NothingThen />}</div>;
+  if (graph.value.nodes.length > 0) return null;
+  return (
+    <div class="map-notice">
+      <Empty title="No service passes the filter">
+        <button type="button" class="button" onClick={() => (filter.value = { ...EVERYTHING, grouping: filter.value.grouping })}>
+          Show everything
+        </button>
+      </Empty>
+    </div>
+  );
+}
+
+function NothingSeen() {
+  return (
+    <Empty title="Nothing seen yet">
+      <p>The probes are waiting for the first request of a program in scope. A minute of quiet is normal; more is not.</p>
+      <dl class="hints">
+        <dt>
+          <code>meshlens doctor</code>
+        </dt>
+        <dd>says which probes work on this kernel, and what is missed.</dd>
+        <dt>
+          <code>meshlens demo start</code>
+        </dt>
+        <dd>runs a small shop under load to look at.</dd>
+        <dt>
+          <code>meshlens up --scope …</code>
+        </dt>
+        <dd>chooses the programs that are watched.</dd>
+      </dl>
+    </Empty>
+  );
+}
+
+function NothingThen() {
+  return (
+    <Empty title="Nothing was recorded in this time">
+      <button type="button" class="button" onClick={goLive}>
+        Back to live
+      </button>
+    </Empty>
+  );
+}

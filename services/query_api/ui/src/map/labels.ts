@@ -1,0 +1,54 @@
+// Where the figures of edges are written: on the line, clear of nodes and of each other. Pure.
+import type { Graph, GraphEdge } from "../state/graph";
+import { isTrouble } from "../state/levels";
+import { duration, rate, ratio } from "../format/numbers";
+import { type Box, type Layout, NODE_H, NODE_W, type Point, along, cubics } from "./geometry";
+
+export interface Label {
+  text: string;
+  at: Point;
+  /** Where the sign of a bad state is drawn. */
+  sign: Point;
+  /** False where there is no room: the figures then show only when the edge is looked at. */
+  clear: boolean;
+}
+
+const LETTER = 6.1;
+const HEIGHT = 15;
+const SHARES = [0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78];
+const SIGN_ABOVE = 20;
+/** With more edges than this, figures show only on what is looked at. */
+const MOST = 48;
+
+export function labelText(edge: GraphEdge): string {
+  if (edge.requestsPerS === 0) return edge.protocols.join(", ");
+  const failing = edge.errorRatio && edge.errorRatio >= 0.01 ? ` · ${ratio(edge.errorRatio)} err` : "";
+  return `${rate(edge.requestsPerS)} · ${duration(edge.p95)}${failing}`;
+}
+
+export function labelsOf(graph: Graph, layout: Layout): Map<string, Label> {
+  const taken: Box[] = [...layout.positions.values()].map((one) => around(one, NODE_W + 6, NODE_H + 6));
+  const labels = new Map<string, Label>();
+  const busiest = [...graph.edges].sort((a, b) => Number(isTrouble(b.level)) - Number(isTrouble(a.level)) || b.requestsPerS - a.requestsPerS);
+  for (const edge of busiest) {
+    const [from, to] = [layout.positions.get(edge.source), layout.positions.get(edge.target)];
+    if (!from || !to) continue;
+    const curves = cubics(from, to, layout.routes.get(edge.id));
+    const text = labelText(edge);
+    const sized = (place: Point) => around({ x: place.x, y: place.y }, text.length * LETTER, HEIGHT);
+    const free = SHARES.map((share) => along(curves, share)).find((place) => !taken.some((box) => meet(box, sized(place))));
+    const place = free ?? along(curves, 0.5);
+    const clear = free !== undefined && graph.edges.length <= MOST;
+    if (clear) taken.push(sized(place));
+    labels.set(edge.id, { text, at: place, sign: { x: place.x, y: place.y - (clear ? SIGN_ABOVE : 0) }, clear });
+  }
+  return labels;
+}
+
+function around(centre: Point, width: number, height: number): Box {
+  return { x: centre.x - width / 2, y: centre.y - height / 2, width, height };
+}
+
+function meet(a: Box, b: Box): boolean {
+  return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
+}

@@ -1,0 +1,15 @@
+import { defineConfig } from "vite";
+
+// The page is served under a policy without inline code: nothing may be inlined, neither as data: nor as a polyfill.
+export default defineConfig({
+  base: "./",
+  oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+  build: {
+    target: "es2022",
+    cssTarget: ["chrome123", "firefox120", "safari17.5"],
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    reportCompressedSize: true,
+  },
+  server: { proxy: { "/api": "http://127.0.0.1:8099" } },
+});
