@@ -68,6 +68,7 @@ class DataDirectory:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            self._lock.close()
             raise ConfigError(
                 f"another `meshlens up` uses {self.path}: stop it, or choose another directory with --data-dir"
             ) from error

@@ -92,7 +92,8 @@ def test_nobody_outlives_the_parent(tmp_path: Path) -> None:
     script = (
         "import sys, time, os, pathlib\n"
         "from deploy.local.child import Child\n"
-        f"child = Child(['sleep', '60'], log=pathlib.Path({str(tmp_path / 'child.log')!r}), environment=dict(os.environ))\n"
+        f"log = pathlib.Path({str(tmp_path / 'child.log')!r})\n"
+        "child = Child(['sleep', '60'], log=log, environment=dict(os.environ))\n"
         "print(child.pid, flush=True)\n"
         "time.sleep(60)\n"
     )
