@@ -73,7 +73,7 @@ def engine(env: dict[str, str], *, namespace: str = "") -> Iterator[Engine]:
     """
     state = CACHE / "state"
     run_folder = CACHE / f"run-{namespace or 'build'}"
-    shutil.rmtree(run_folder, ignore_errors=True)
+    clear(run_folder)
     run_folder.mkdir(parents=True)
     socket = run_folder / "docker.sock"
     words = ["dockerd", "--data-root", str(state), "--exec-root", str(run_folder / "exec"), "-H", f"unix://{socket}"]
@@ -93,6 +93,17 @@ def engine(env: dict[str, str], *, namespace: str = "") -> Iterator[Engine]:
         finally:
             daemon.terminate()
             daemon.wait(60)
+            clear(run_folder)
+
+
+def clear(folder: Path) -> None:
+    """
+    Remove *folder*, and first what dockerd has left mounted below it.
+    """
+    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for mount in sorted((one for one in mounts if one.startswith(f"{folder}/")), reverse=True):
+        run("umount", mount)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _answers(socket: Path, env: dict[str, str]) -> bool:
