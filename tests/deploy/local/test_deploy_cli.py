@@ -135,9 +135,12 @@ def test_top_once(api: str, capsys: pytest.CaptureFixture[str]) -> None:
 
     lines = capsys.readouterr().out.splitlines()
     rows = [line for line in lines if line.startswith(("■", "●"))]
-    assert rows[0].startswith("■ ill ×3") and rows[0].endswith("half of it fails")
-    assert "50.0%" in rows[0] and "20 µs" in rows[0]
-    assert rows[1].startswith("● calm ") and "1.5 s" in rows[1]
+    assert rows[0].startswith("■ ill ×3")
+    assert rows[0].endswith("half of it fails")
+    assert "50.0%" in rows[0]
+    assert "20 µs" in rows[0]
+    assert rows[1].startswith("● calm ")
+    assert "1.5 s" in rows[1]
     assert "lost: map_full 3" in lines
 
 
@@ -162,7 +165,9 @@ def test_status_table() -> None:
         answers.Status(services=[service], lost={"ring_full": 7, "never": 0}, scope={"a": "the whole host"}), NOW
     )
 
-    assert "degraded" in lines[1] and "12.5 s" in lines[1] and lines[1].endswith("PostgreSQL")
+    assert "degraded" in lines[1]
+    assert "12.5 s" in lines[1]
+    assert lines[1].endswith("PostgreSQL")
     assert lines[2:] == ["observes on a: the whole host", "lost: ring_full 7"]
 
 
