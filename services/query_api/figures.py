@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import datetime as dt
 import errno
+import math
+import re
 from typing import TYPE_CHECKING, Final
 
 from services.query_api.answers import Point, Rates, TcpRates
-from shared.histogram import lower_bound_ns
+from shared.histogram import BUCKETS, PACKED_DIGITS, lower_bound_ns
 from shared.units import S_NS
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 REQUEST_QUANTILES: Final = (0.5, 0.95, 0.99)
+LOWER_S: Final = [lower_bound_ns(bucket) / S_NS for bucket in range(BUCKETS + 1)]
+EACH_PART: Final = re.compile(f".{{{PACKED_DIGITS}}}")
+NO_COUNT: Final = "0" * PACKED_DIGITS
 NO_RATES: Final = Rates()
 NO_TCP: Final = TcpRates()
 
@@ -43,23 +48,37 @@ def unix_ns(at: dt.datetime) -> int:
     return (since.days * 86_400 + since.seconds) * S_NS + since.microseconds * 1000
 
 
+def flat(packed: str | None) -> list[int]:
+    """
+    Return the flat histogram in a packed one's decimal text; the same as `shared.histogram` makes of it, in less time.
+    """
+    if not packed or packed == "0":
+        return []
+    whole = packed.zfill(-(-len(packed) // PACKED_DIGITS) * PACKED_DIGITS)
+    parts = EACH_PART.findall(whole)
+    parts.reverse()
+    return [number for bucket, part in enumerate(parts) if part != NO_COUNT for number in (bucket, int(part))]
+
+
 def quantiles_s(flat: list[int], wanted: tuple[float, ...]) -> list[float | None]:
     """
     Return the *wanted* quantiles (ascending) of a flat histogram in seconds, in one pass; None where it is empty.
 
     The same as `shared.histogram.quantile_ns` for each, which would sort the buckets again and again.
     """
-    total = sum(flat[1::2])
+    counts = flat[1::2]
+    total = sum(counts)
     if total <= 0:
         return [None] * len(wanted)
     found: list[float | None] = []
+    ranks = iter([q * total for q in wanted])
+    rank = next(ranks)
     seen = 0
-    for at in range(0, len(flat), 2):
-        bucket, inside = flat[at], flat[at + 1]
-        while inside > 0 and len(found) < len(wanted) and seen + inside >= wanted[len(found)] * total:
-            low, high = lower_bound_ns(bucket), lower_bound_ns(bucket + 1)
-            rank = wanted[len(found)] * total
-            found.append((low + (high - low) * max(0.0, rank - seen) / inside) / S_NS)
+    for bucket, inside in zip(flat[::2], counts, strict=True):
+        while inside and seen + inside >= rank:
+            low = LOWER_S[bucket]
+            found.append(low + (LOWER_S[bucket + 1] - low) * max(0.0, rank - seen) / inside)
+            rank = next(ranks, math.inf)
         seen += inside
     return found
 

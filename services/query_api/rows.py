@@ -9,15 +9,25 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from services.query_api import answers, maps, shown
-from services.query_api.figures import rates, unix_ns
-from shared.histogram import from_packed, to_flat
+from services.query_api.figures import flat, rates, unix_ns
 from shared.messages.alert import Alert
-from shared.messages.topology import EndpointFigures, InstanceInfo, Red, RelationFigures, Service, ServiceFigures, Tcp
+from shared.messages.topology import (
+    EndpointFigures,
+    InstanceInfo,
+    Red,
+    RelationFigures,
+    Service,
+    ServiceFigures,
+    Tcp,
+    TopologyWindow,
+)
 from shared.units import S_NS
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from services.query_api.requests import Range
 
     Row = Mapping[str, Any]
 
@@ -40,7 +50,7 @@ def red(row: Row, prefix: str = "") -> Red:
         client_errors=row[f"{prefix}client_errors"],
         no_responses=row[f"{prefix}no_responses"],
         duration_sum_ns=row[f"{prefix}duration_sum_ns"],
-        duration=_flat(row[f"{prefix}duration"]),
+        duration=flat(row[f"{prefix}duration"]),
         request_bytes=row[f"{prefix}request_bytes"],
         response_bytes=row[f"{prefix}response_bytes"],
     )
@@ -64,13 +74,9 @@ def tcp(row: Row) -> Tcp:
         resets_received=row["resets_received"],
         listen_overflows=row["listen_overflows"],
         drops=BY_WORD.decode(row["drops"]),
-        connect=_flat(row["connect"]),
-        rtt=_flat(row["rtt"]),
+        connect=flat(row["connect"]),
+        rtt=flat(row["rtt"]),
     )
-
-
-def _flat(packed: str | None) -> list[int]:
-    return to_flat(from_packed(packed)) if packed else []
 
 
 def service(row: Row) -> tuple[Service, ServiceFigures]:
@@ -107,6 +113,22 @@ def relation(row: Row) -> RelationFigures:
         client=red(row, "client_"),
         server=red(row, "server_"),
         tcp=tcp(row),
+    )
+
+
+def window(services: Iterable[Row], relations: Iterable[Row], lost: dict[str, int], over: Range) -> TopologyWindow:
+    """
+    Return the map's figures.
+    """
+    nodes = [service(row) for row in services]
+    return TopologyWindow(
+        start_ns=over.start_ns,
+        end_ns=over.end_ns,
+        final=True,
+        services=[node for node, _ in nodes],
+        service_figures=[figures for _, figures in nodes],
+        relations=[relation(row) for row in relations],
+        lost=lost,
     )
 
 

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 RECENT_NS: Final = 3 * WINDOW_NS
 """A range that ends so lately has the newest colours."""
+KEPT_S: Final = 5.0
+KEPT_MAPS: Final = 8
 DETAIL_ITEMS: Final = 200
 PAGE: Final = Path(__file__).parent / "ui" / "dist"
 
@@ -66,6 +68,7 @@ class Api:
         self._store: Final = store
         self._bus: Final = bus
         self._hub: Final = hub
+        self._drawn: dict[Range, tuple[float, answers.Topology]] = {}
 
     async def topology(self, ask: questions.Map) -> answers.Topology:
         """
@@ -76,15 +79,26 @@ class Api:
         if ask.start or ask.end:
             raise BadRequest("`at` excludes `from` and `to`")
         at_ns = time_ns(ask.at, time.time_ns())
-        over = aligned(Range(at_ns, at_ns + 1), WINDOW_S)
-        window = await self._store.window(over)
-        return maps.draw(window, await self._states(Range(window.start_ns, window.end_ns)), live=False)
+        return await self._stored(aligned(Range(at_ns, at_ns + 1), WINDOW_S))
 
     async def _map(self, over: Range) -> answers.Topology:
-        if over == LIVE:
-            return self._mirror.topology(time.time_ns())
-        window = await self._store.window(over)
-        return maps.draw(window, await self._states(over), live=False)
+        return self._mirror.topology(time.time_ns()) if over == LIVE else await self._stored(over)
+
+    async def _stored(self, over: Range) -> answers.Topology:
+        """
+        Return the map out of the tables; for a moment it is kept for others who ask for the same.
+        """
+        whole = await self._store.whole(over)
+        drawn_s, drawn = self._drawn.get(whole, (0.0, None))
+        if drawn is not None and time.monotonic() - drawn_s < KEPT_S:
+            return drawn
+        window = await self._store.window(whole)
+        states = await self._states(whole)
+        topology = await asyncio.to_thread(maps.draw, window, states, live=False)
+        if len(self._drawn) >= KEPT_MAPS:
+            del self._drawn[next(iter(self._drawn))]
+        self._drawn[whole] = time.monotonic(), topology
+        return topology
 
     async def _states(self, over: Range) -> dict[tuple[str, str], answers.State]:
         if over.end_ns >= time.time_ns() - RECENT_NS and self._mirror.states:

@@ -4,6 +4,7 @@ What the API reads from PostgreSQL; it never writes.
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +13,6 @@ from services.query_api import rows
 from services.query_api.figures import moment, unix_ns
 from services.query_api.requests import RESOLUTIONS_S, Range, aligned
 from shared.errors import Unavailable
-from shared.messages.topology import TopologyWindow
 from shared.runtime import postgres
 from shared.units import S_NS
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from services.query_api import answers, questions
+    from shared.messages.topology import TopologyWindow
 
 QUERIES: Final = postgres.queries(Path(__file__).parent / "queries")
 LEVEL_NUMBERS: Final = {"yellow": 2, "orange": 3, "red": 4}
@@ -54,28 +55,26 @@ class Store:
             raise Unavailable(f"PostgreSQL does not answer: {str(error) or type(error).__name__}") from error
         return found
 
-    async def window(self, over: Range) -> TopologyWindow:
+    async def whole(self, over: Range) -> Range:
         """
-        Return the map's figures over a range: in whole buckets, as fine as they are kept, up to the newest window.
+        Return a range in whole buckets, as fine as they are kept, that ends with the newest closed window.
         """
         kept = (await self._rows("pieces", moment(over.start_ns), moment(over.end_ns)))[0]
         whole = aligned(over, kept["resolution"])
         closed_ns = unix_ns(kept["closed"]) if kept["closed"] else 0
         if whole.start_ns < closed_ns < whole.end_ns < closed_ns + STILL_OPEN_NS:
-            whole = Range(whole.start_ns, closed_ns)
+            return Range(whole.start_ns, closed_ns)
+        return whole
+
+    async def window(self, whole: Range) -> TopologyWindow:
+        """
+        Return the map's figures over *whole* buckets.
+        """
         since, till = moment(whole.start_ns), moment(whole.end_ns)
-        services = [rows.service(row) for row in await self._rows("services", since, till)]
-        relations = [rows.relation(row) for row in await self._rows("relations", since, till)]
+        services = await self._rows("services", since, till)
+        relations = await self._rows("relations", since, till)
         lost = {row["cause"]: row["lost"] for row in await self._rows("losses", since, till)}
-        return TopologyWindow(
-            start_ns=whole.start_ns,
-            end_ns=whole.end_ns,
-            final=True,
-            services=[service for service, _ in services],
-            service_figures=[figures for _, figures in services],
-            relations=relations,
-            lost=lost,
-        )
+        return await asyncio.to_thread(rows.window, services, relations, lost, whole)
 
     async def finest_s(self, over: Range) -> int:
         """

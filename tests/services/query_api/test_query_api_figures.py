@@ -13,6 +13,7 @@ from services.query_api.answers import Point, Rates, TcpRates
 from services.query_api.figures import (
     errno_words,
     filled,
+    flat,
     moment,
     moment_or_none,
     quantiles_s,
@@ -20,7 +21,7 @@ from services.query_api.figures import (
     tcp_rates,
     unix_ns,
 )
-from shared.histogram import BUCKETS, quantile_ns, to_flat
+from shared.histogram import BUCKETS, pack, quantile_ns, to_flat
 from shared.messages.topology import Red, Tcp
 from shared.units import S_NS
 from tests.services.query_api import shop
@@ -38,6 +39,17 @@ def test_quantiles_are_those_of_the_histogram(histogram: dict[int, int]) -> None
     found = quantiles_s(to_flat(histogram), wanted)
 
     assert [None if one is None else pytest.approx(one / S_NS, abs=1e-8) for one in expected] == found
+
+
+@given(HISTOGRAMS)
+def test_packed_histograms_are_unpacked(histogram: dict[int, int]) -> None:
+    """
+    The text of a packed histogram gives back its flat form.
+    """
+    whole = {bucket: count for bucket, count in histogram.items() if count}
+
+    assert flat(str(pack(to_flat(whole)))) == to_flat(whole)
+    assert flat(None) == flat("0") == []
 
 
 def test_rates_are_over_the_asked_time() -> None:
