@@ -126,6 +126,7 @@ class Judge:
         frozen = any(
             tracks[signal].level >= Level.ORANGE
             for tracks in (entity.own_tracks, entity.inherited_tracks)
+            if tracks
             for signal in detector.signals & tracks.keys()
         )
         if not frozen:
@@ -149,7 +150,7 @@ class Judge:
         entity = self.entities[seen.kind, seen.entity]
         culprits: dict[str, None] = {}
         found = {one.signal: one for one in findings}
-        for signal in found.keys() | entity.own_tracks.keys() | entity.inherited_tracks.keys():
+        for signal in sorted(found.keys() | entity.own_tracks.keys() | entity.inherited_tracks.keys()):
             finding = found.get(signal) or Finding(signal=signal, grade=Grade.BLANK)
             own, inherited = finding.grade, min(finding.grade, Grade.CALM)
             words = ""
@@ -172,6 +173,9 @@ class Judge:
             entity.culprits = list(culprits)
 
     def _keep_reason(self, entity: Entity, finding: Finding, words: str) -> None:
+        if not entity.own_tracks and not entity.inherited_tracks:
+            entity.reasons.clear()
+            return
         tracks = [
             tracks[finding.signal]
             for tracks in (entity.own_tracks, entity.inherited_tracks)
@@ -264,6 +268,8 @@ def _active(seen: Observation) -> bool:
 
 
 def _follow(tracks: dict[str, Track], signal: str, grade: Grade, start_ns: int) -> None:
+    if grade <= Grade.CALM and signal not in tracks:
+        return
     track = follow(tracks.get(signal, Track()), grade, start_ns)
     if track.idle:
         tracks.pop(signal, None)
