@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 SERVICES: Final = ("topology-builder", "protocol-parser", "anomaly-detector", "alert-manager", "query-api")
 PRIVILEGED: Final = "probe-manager"
 NAMES: Final = "TOPOLOGY_BUILDER_NAMES"
+LEARNING: Final = "ANOMALY_DETECTOR_LEARNING_S"
+DEMO_LEARNING_S: Final = "120"
+"""The demo shop has no history worth half an hour of watching."""
 LOOK_EVERY_S: Final = 0.2
 LOG_LIMIT_BYTES: Final = 20 * 1024 * 1024
 CLEANUP_S: Final = 30
@@ -82,7 +85,7 @@ class Supervisor:
         )
         self.addresses = Addresses(nats=nats, postgres_roles=roles, page_host=self.options.listen, page_port=page_port)
         for service in SERVICES:
-            self._add_service(service, self._names_of_the_demo() if service == "topology-builder" else None)
+            self._add_service(service, self._settings_for_the_demo(service))
         if self.options.demo:
             self._add_demo()
         self._add_probe_manager()
@@ -212,8 +215,12 @@ class Supervisor:
             self._clean_kernel()
             self._add_probe_manager()
 
-    def _names_of_the_demo(self) -> dict[str, str]:
-        return {NAMES: plan.NAMES} if self.options.demo and NAMES not in os.environ else {}
+    def _settings_for_the_demo(self, service: str) -> dict[str, str]:
+        settings = {"topology-builder": (NAMES, plan.NAMES), "anomaly-detector": (LEARNING, DEMO_LEARNING_S)}
+        if not self.options.demo or service not in settings:
+            return {}
+        name, value = settings[service]
+        return {} if name in os.environ else {name: value}
 
     def _add_probe_manager(self) -> None:
         if os.geteuid() != 0:

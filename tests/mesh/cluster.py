@@ -1,0 +1,261 @@
+"""
+A whole meshlens with its demo, started by its own command line, and what the tests ask of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import quote, urlsplit
+
+import asyncpg
+import msgspec
+
+from deploy.local import ports, secrets
+from deploy.local.api import Api, over_socket
+from deploy.local.data_directory import DataDirectory, Runtime
+from services.query_api.answers import Page, ServiceNode, Status, Topology
+from shared.errors import ConfigError, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+REPOSITORY: Final = Path(__file__).parent.parent.parent
+TOTALS: Final = """
+select source.service as source, target.service as target, relations.protocol, t.client_requests, t.server_requests,
+    t.server_errors
+from relation_totals as t
+join relations using (relation_id)
+join services as source on source.service_id = relations.source_id
+join services as target on target.service_id = relations.target_id
+"""
+LOST: Final = "select cause, sum(lost)::bigint as lost from losses group by cause having sum(lost) <> 0"
+
+
+class Total(msgspec.Struct, frozen=True):
+    """
+    What PostgreSQL holds of one relation, as both ends saw it.
+    """
+
+    client: int
+    server: int
+    server_errors: int
+
+    def since(self, before: Total) -> Total:
+        """
+        Return what came after *before*.
+        """
+        return Total(
+            self.client - before.client, self.server - before.server, self.server_errors - before.server_errors
+        )
+
+
+class Cluster:
+    """
+    One `meshlens up --demo`.
+    """
+
+    def __init__(self, *extra: str, environment: dict[str, str] | None = None) -> None:
+        self.folder: Final = Path(tempfile.mkdtemp(prefix="meshlens-mesh-"))
+        self.folder.chmod(0o755)
+        self.data: Final = DataDirectory(self.folder / "data")
+        self.log: Final = self.folder / "up.log"
+        self.started_at: Final = time.monotonic()
+        _share_the_built_programs(self.data.path)
+        command = [sys.executable, "-m", "deploy.local.cli", "up", "--demo", "--data-dir", str(self.data.path)]
+        for option in ("--port", "--nats-port", "--postgres-port"):
+            command += [option, str(ports.free_port())]
+        with self.log.open("wb") as output:
+            self._process: Final = subprocess.Popen(
+                [*command, *extra],
+                stdout=output,
+                stderr=output,
+                cwd=REPOSITORY,
+                env={**os.environ, **(environment or {})},
+            )
+
+    @property
+    def runtime(self) -> Runtime:
+        """
+        Return what runs now.
+        """
+        found = self.data.read_runtime()
+        assert found is not None, self.said()
+        return found
+
+    @property
+    def api(self) -> Api:
+        """
+        Return the API of this cluster.
+        """
+        return Api(self.runtime.api)
+
+    def said(self) -> str:
+        """
+        Return what the supervisor printed.
+        """
+        return self.log.read_text(errors="replace")
+
+    def topology(self) -> Topology:
+        """
+        Return the live map.
+        """
+        return self.api.get("/topology", Topology)
+
+    def service(self, name: str) -> ServiceNode | None:
+        """
+        Return one node of the live map.
+        """
+        return next((one for one in self.topology().services if one.name == name), None)
+
+    def status(self) -> Status:
+        """
+        Return how the services are.
+        """
+        return self.api.get("/status", Status)
+
+    def ready(self) -> bool:
+        """
+        Return whether all six services are ready.
+        """
+        services = self.status().services
+        return len(services) == 6 and all(service.state == "ready" for service in services)
+
+    def demo(self, method: str, path: str, body: object = None) -> Any:
+        """
+        Ask the demo.
+        """
+        return over_socket(self.runtime.demo, method, path, body)
+
+    def quiet_load(self) -> dict[str, Any]:
+        """
+        Stop the load, wait until nothing is under way, and return what it counted.
+        """
+        counted: dict[str, Any] = self.demo("POST", "/load/pause")
+        return counted
+
+    def totals(self) -> dict[tuple[str, str, str], Total]:
+        """
+        Return what PostgreSQL holds, by source, target and protocol.
+        """
+        rows = asyncio.run(self._rows(TOTALS))
+        return {
+            (row["source"], row["target"], row["protocol"]): Total(
+                row["client_requests"], row["server_requests"], row["server_errors"]
+            )
+            for row in rows
+        }
+
+    def lost(self) -> dict[str, int]:
+        """
+        Return what PostgreSQL holds as lost, by cause.
+        """
+        return {row["cause"]: row["lost"] for row in asyncio.run(self._rows(LOST))}
+
+    def settled_totals(self, timeout_s: float = 60.0) -> dict[tuple[str, str, str], Total]:
+        """
+        Return the totals once they have not changed for three windows' time; the load must be quiet.
+        """
+        deadline = time.monotonic() + timeout_s
+        last, since = self._figures(), time.monotonic()
+        while time.monotonic() - since < 16:
+            assert time.monotonic() < deadline, "the totals do not settle"
+            time.sleep(0.5)
+            now = self._figures()
+            if now != last:
+                last, since = now, time.monotonic()
+        return self.totals()
+
+    def wait_for(self, what: str, condition: Callable[[], T], timeout_s: float) -> T:
+        """
+        Return the first true answer of *condition*; what cannot be asked at the moment is asked again.
+        """
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            assert self._process.poll() is None, f"the supervisor ended\n{self.said()}"
+            with contextlib.suppress(Unavailable, ConfigError, OSError, asyncpg.PostgresError, AssertionError):
+                answer = condition()
+                if answer:
+                    return answer
+            time.sleep(0.25)
+        raise AssertionError(f"{what}: not within {timeout_s:g} s\n{self.said()}")
+
+    def kill(self, name: str) -> None:
+        """
+        `kill -9` one process of this cluster, and wait until the supervisor has another one running.
+        """
+        before = self.runtime.processes[name]
+        os.kill(before, signal.SIGKILL)
+        self.wait_for(f"{name} runs again", lambda: self.runtime.processes[name] != before, 40)
+
+    def stop(self) -> int:
+        """
+        End it as Ctrl-C does, and return its exit status.
+        """
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+        try:
+            return self._process.wait(90)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def remove(self) -> None:
+        """
+        Forget its data, but for the programs of the demo that had to be built.
+        """
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _figures(self) -> dict[tuple[str, str, str], Total]:
+        """
+        Return the totals without the load's own idle connections: requests only.
+        """
+        return {key: total for key, total in self.totals().items() if total.client or total.server}
+
+    async def _rows(self, query: str) -> list[asyncpg.Record]:
+        password = secrets.load(self.data.path / "secrets.json").postgres_owner
+        host = urlsplit(self.runtime.postgres).netloc.rpartition("@")[2]
+        connection = await asyncpg.connect(
+            f"postgresql://meshlens:{quote(password, safe='')}@{host}/meshlens", timeout=5
+        )
+        try:
+            return list(await connection.fetch(query))
+        finally:
+            await connection.close()
+
+    def pages(self, path: str) -> list[Any]:
+        """
+        Return the items of a list of the API.
+        """
+        items: list[Any] = self.api.get(path, Page[Any]).items
+        return items
+
+
+def _share_the_built_programs(data: Path) -> None:
+    """
+    Take the Go and Java programs that an earlier run has built.
+    """
+    usual = "/var/tmp/meshlens-demo-cache"  # noqa: S108 - a cache, made by root
+    cache = Path(os.environ.get("MESHLENS_DEMO_CACHE", usual))
+    cache.mkdir(parents=True, exist_ok=True)
+    (data / "demo").mkdir(parents=True)
+    (data / "demo" / "cache").symlink_to(cache)
+
+
+def in_words(counted: dict[str, Any]) -> str:
+    """
+    Return what the load counted, for a failing test.
+    """
+    return json.dumps(counted, indent=1)

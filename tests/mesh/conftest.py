@@ -1,0 +1,36 @@
+"""
+One running meshlens with its demo for the tests of a module.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.mesh.cluster import Cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FIRST_MAP_S = 60.0
+COLOURED = ("green", "yellow", "orange", "red")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """
+    A cluster whose six services are ready and whose map has colours.
+    """
+    one = Cluster()
+    try:
+        one.wait_for("six services are ready", one.ready, FIRST_MAP_S)
+        one.wait_for(
+            "the first coloured map",
+            lambda: any(service.state.own in COLOURED for service in one.topology().services),
+            FIRST_MAP_S,
+        )
+        yield one
+    finally:
+        one.stop()
+        one.remove()
