@@ -138,7 +138,7 @@ class Scene:
             share = 0.0
             if own and own.excess > 0 and theirs:
                 share = min(1.0, theirs.excess / own.excess)
-            if self._came_first(edge, service) and (share >= AMPLIFIED or self._late(edge.id, trouble)):
+            if self._may_be_amplified(edge.id, trouble, share) and self._came_first(edge, service):
                 share = max(share, HALF)
             if share > 0:
                 parts.append((share, edge.id))
@@ -165,11 +165,13 @@ class Scene:
             for one in (edge.id, edge.target)
         )
 
-    def _late(self, relation: str, trouble: Trouble) -> bool:
+    def _may_be_amplified(self, relation: str, trouble: Trouble, share: float) -> bool:
         """
-        Return whether *relation* is so slow that its caller may give up before it gets an answer.
+        Return whether waiting for *relation* may have led to more waiting, or to giving up, beyond what it explains.
         """
-        return trouble == Trouble.ERRORS and self._worst(relation, Trouble.LATENCY) >= Grade.ORANGE
+        if trouble == Trouble.LATENCY:
+            return share >= AMPLIFIED
+        return self._worst(relation, Trouble.LATENCY) >= Grade.ORANGE
 
     def _main_trouble(self, entity: str, before: Trouble) -> Trouble:
         """

@@ -138,20 +138,20 @@ async def test_fault_is_published_stored_and_survives_a_kill(
         shop.slow_ms["payments"] = 400
         end_ns = await send(bus, shop, 4)
         await listener.wait(24)
-        assert (Level.RED, Level.GREEN) == colours(listener.heard[end_ns][0])["payments"]
-        assert (Level.GREEN, Level.RED) == colours(listener.heard[end_ns][0])["web"]
+        assert colours(listener.heard[end_ns][0])["payments"] == (Level.RED, Level.GREEN)
+        assert colours(listener.heard[end_ns][0])["web"] == (Level.GREEN, Level.RED)
         await until_judged(postgres_dsn, end_ns)
         first.kill()
         await first.wait()
 
     open_now = await fetch(postgres_dsn, "select entity, level, reasons from episodes where ended is null")
-    assert [("payments", 4)] == [(row["entity"], row["level"]) for row in open_now]
+    assert [(row["entity"], row["level"]) for row in open_now] == [("payments", 4)]
     assert json.loads(open_now[0]["reasons"])[0]["signal"].startswith("latency_")
 
     async with detector(fresh_nats.url, dsn):
         end_ns = await send(bus, shop, 2)
         await listener.wait(26)
-        assert (Level.RED, Level.GREEN) == colours(listener.heard[end_ns][0])["payments"]
+        assert colours(listener.heard[end_ns][0])["payments"] == (Level.RED, Level.GREEN)
         shop.heal()
         end_ns = await send(bus, shop, 12)
         await listener.wait(38)
@@ -161,11 +161,11 @@ async def test_fault_is_published_stored_and_survives_a_kill(
         state for entity, state in colours(listener.heard[end_ns][0]).items() if entity != "load"
     }
     episodes = await fetch(postgres_dsn, "select entity, ended - started as lasted from episodes")
-    assert ["payments"] == [row["entity"] for row in episodes]
+    assert [row["entity"] for row in episodes] == ["payments"]
     assert {1} == {len(messages) for messages in listener.heard.values()}
     stored = await fetch(postgres_dsn, "select entity, own, inherited from verdicts where entity = 'payments'")
-    assert [{"entity": "payments", "own": 1, "inherited": 1}] == stored
-    assert 0 == await bus.pending(subjects.WINDOW, "anomaly-detector")
+    assert stored == [{"entity": "payments", "own": 1, "inherited": 1}]
+    assert await bus.pending(subjects.WINDOW, "anomaly-detector") == 0
     await bus.close()
 
 
@@ -186,7 +186,7 @@ async def test_redelivered_and_running_windows_change_nothing(
         await until_judged(postgres_dsn, windows[2].end_ns)
         await listener.wait(3)
 
-    assert [1, 1, 1] == [len(listener.heard[window.end_ns]) for window in windows]
+    assert [len(listener.heard[window.end_ns]) for window in windows] == [1, 1, 1]
     changes = await fetch(postgres_dsn, "select count(*) as n, count(distinct (kind, entity)) as e from colour_changes")
     assert changes[0]["n"] == changes[0]["e"]
     await bus.close()
