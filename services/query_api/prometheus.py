@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from shared.messages.topology import EndpointFigures, Red, RelationFigures, TopologyWindow
 
 Labels = tuple[tuple[str, str], ...]
+Sample = tuple[str, Labels, str, float]
+"""Suffix of the name, labels, upper limit of a bucket (empty elsewhere), value."""
 
 OTHER: Final = "~other"
 LIMITS: Final = tuple(bucket for bucket in range(5 * SUB_BUCKETS, BUCKETS, SUB_BUCKETS) if bucket <= 22 * SUB_BUCKETS)
@@ -76,13 +78,13 @@ DATABASES: Final = ("postgresql", "redis", "mysql", "mongodb", "memcached")
 
 class Family(msgspec.Struct, frozen=True):
     """
-    One metric with its samples: suffix of the name, labels, value.
+    One metric with its samples.
     """
 
     name: str
     kind: str
     says: str
-    samples: list[tuple[str, dict[str, str], float]]
+    samples: list[Sample]
 
 
 class _Durations:
@@ -103,17 +105,17 @@ class _Durations:
             self.count += flat[at + 1]
         self.sum_ns += sum_ns
 
-    def samples(self, labels: dict[str, str]) -> Iterator[tuple[str, dict[str, str], float]]:
+    def samples(self, labels: Labels) -> Iterator[Sample]:
         ordered = sorted(self.buckets.items())
         at = below = 0
         for limit, text in zip(LIMITS, LIMIT_TEXTS, strict=True):
             while at < len(ordered) and ordered[at][0] < limit:
                 below += ordered[at][1]
                 at += 1
-            yield "_bucket", {**labels, "le": text}, below
-        yield "_bucket", {**labels, "le": "+Inf"}, self.count
-        yield "_sum", labels, self.sum_ns / S_NS
-        yield "_count", labels, self.count
+            yield "_bucket", labels, text, below
+        yield "_bucket", labels, "+Inf", self.count
+        yield "_sum", labels, "", self.sum_ns / S_NS
+        yield "_count", labels, "", self.count
 
 
 class Totals:
@@ -235,14 +237,14 @@ class Totals:
         Yield every metric that has a sample, and the colours *states*.
         """
         for name, counters in sorted(self._counters.items()):
-            yield Family(name, "counter", HELP[name], [("", dict(key), value) for key, value in counters.items()])
+            yield Family(name, "counter", HELP[name], [("", key, "", value) for key, value in counters.items()])
         for name, durations in sorted(self._durations.items()):
-            samples = [sample for key, found in durations.items() for sample in found.samples(dict(key))]
+            samples = [sample for key, found in durations.items() for sample in found.samples(key)]
             yield Family(name, "histogram", HELP[name], samples)
-        levels: dict[str, list[tuple[str, dict[str, str], float]]] = {}
+        levels: dict[str, list[Sample]] = {}
         for (kind, entity), state in states:
-            label = {"service_name" if kind == "service" else "relation": entity}
-            levels.setdefault(f"meshlens_{kind}_level", []).append(("", label, LEVEL_NUMBERS[state.own]))
+            label = (("service_name" if kind == "service" else "relation", entity),)
+            levels.setdefault(f"meshlens_{kind}_level", []).append(("", label, "", LEVEL_NUMBERS[state.own]))
         for name, found in levels.items():
             yield Family(name, "gauge", HELP[name], found)
 

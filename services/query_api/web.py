@@ -5,6 +5,7 @@ HTTP: who may come in, which operation is meant, and the answer as JSON, as a st
 from __future__ import annotations
 
 import asyncio
+import functools
 import mimetypes
 import secrets
 import time
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from services.query_api.live import Client
-    from services.query_api.prometheus import Family
+    from services.query_api.prometheus import Family, Labels
     from services.query_api.routes import Route
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -316,5 +317,12 @@ def exposed(families: Iterable[Family]) -> str:
     lines: list[str] = []
     for family in families:
         lines += [f"# HELP {family.name} {family.says}", f"# TYPE {family.name} {family.kind}"]
-        lines += [exposition.sample(family.name + suffix, labels, value) for suffix, labels, value in family.samples]
+        for suffix, labels, limit, value in family.samples:
+            inside = f'{_inside(labels)},le="{limit}"' if limit else _inside(labels)
+            lines.append(f"{family.name}{suffix}{{{inside}}} {value}" if inside else f"{family.name}{suffix} {value}")
     return "\n".join([*lines, ""]) if lines else ""
+
+
+@functools.lru_cache(maxsize=50_000)
+def _inside(labels: Labels) -> str:
+    return ",".join(f'{name}="{exposition.escape(text)}"' for name, text in labels)

@@ -1,4 +1,4 @@
-import { defineConfig } from "vite";
+import { defineConfig } from "vitest/config";
 
 // The page is served under a policy without inline code: nothing may be inlined, neither as data: nor as a polyfill.
 export default defineConfig({
@@ -11,5 +11,6 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: true,
   },
+  test: { environment: "node", include: ["test/**/*.test.ts"] },
   server: { proxy: { "/api": "http://127.0.0.1:8099" } },
 });

@@ -155,7 +155,8 @@ function Between({ relation }: { relation: RelationEdge }) {
   if (caller === null || callee === null || caller <= callee) return null;
   return (
     <p class="faint">
-      Half of the requests spend {duration(caller - callee)} or more on the way, beside the {duration(callee)} in {nameOf(relation.target)}.
+      The median at {nameOf(relation.source)} is {duration(caller - callee)} longer than at {nameOf(relation.target)}: the
+      network, and queues on the way.
     </p>
   );
 }

@@ -4,7 +4,7 @@ import { all } from "../api/client";
 import { useQuery } from "../api/query";
 import type { SpanRecord } from "../api/types.gen";
 import { duration, words } from "../format/numbers";
-import { moment } from "../format/time";
+import { clock, moment } from "../format/time";
 import { LevelIcon } from "../parts/icons";
 import { Answered } from "../parts/Notice";
 import { params, writeRange } from "../state/range";
@@ -49,6 +49,7 @@ function Rows({ spans }: { spans: readonly SpanRecord[] }) {
           <details>
             <summary>
               <LevelIcon level={outcomeLevel(span)} label={words(span.outcome)} />
+              <span class="span-when">{clock(span.started)}</span>
               <span class="span-name">{span.name}</span>
               <span class="span-status">{span.status || words(span.outcome)}</span>
               <span class="span-took">
