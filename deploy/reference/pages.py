@@ -7,6 +7,7 @@ from __future__ import annotations
 import msgspec
 
 from deploy.reference.extensions import alerts_page, probes_page, protocols_page
+from deploy.reference.metrics import metrics_page
 from deploy.reference.settings import settings_page
 from deploy.reference.subjects import asyncapi
 from services.query_api.openapi import document
@@ -22,6 +23,7 @@ def pages() -> dict[str, str]:
         "protocols.md": protocols_page(),
         "probes.md": probes_page(),
         "alerts.md": alerts_page(),
+        "metrics.md": metrics_page(),
         "openapi.json": openapi(),
     }
 
