@@ -26,6 +26,7 @@ DIGITS: Final = 4
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9._~!$'()+,:=-]*\Z")
 _HEX: Final = re.compile(rb"[0-9A-Fa-f-]+\Z")
 _WORDS: Final = re.compile(rb"[A-Z]*[a-z]*(?:[A-Z][a-z]+)*\Z")
+_CAPITALS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NUMBER: Final = re.compile(rb"[0-9]{1,9}\Z")
 
 
@@ -37,7 +38,7 @@ def is_id(word: bytes) -> bool:
         return True
     digits = len(word) - len(word.translate(None, b"0123456789"))
     if digits == 0:
-        return len(word) >= MIXED and any(len(part) >= MIXED and not _WORDS.match(part) for part in _parts(word))
+        return len(word) >= MIXED and any(len(part) >= MIXED and _is_mixed(part) for part in _parts(word))
     return (
         digits == len(word)
         or digits >= DIGITS
@@ -68,6 +69,11 @@ def cover(out: bytearray, start: int, end: int, keep: bytes = b"") -> None:
         out[start:end] = bytes(c if c in keep else MASK for c in out[start:end])
     else:
         out[start:end] = b"*" * (end - start)
+
+
+def _is_mixed(part: bytes) -> bool:
+    capitals = len(part) - len(part.translate(None, _CAPITALS))
+    return not _WORDS.match(part) or capitals * 3 > len(part) > capitals
 
 
 def _parts(word: bytes) -> list[bytes]:

@@ -304,7 +304,7 @@ class _Summary:
 
     def _target(self, raw: bytes) -> None:
         name = _name(raw)
-        if name.upper() in self._names or len(self.targets) >= TARGETS:
+        if name.lower() in self._names or len(self.targets) >= TARGETS:
             return
         if name not in self.targets:
             self.targets.append(name)

@@ -1,0 +1,59 @@
+"""
+All protocols together: who is surest, and what leaves the node of the rest.
+"""
+
+from __future__ import annotations
+
+import shared.protocols
+from shared.messages.kernel import Protocol
+from shared.protocols import mask, protocol_name, protocols, recognise
+
+REDIS = b"*2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n"
+
+
+def test_the_surest_wins() -> None:
+    """
+    Bytes of a protocol are its own, with the confidence that it claims.
+    """
+    expected = (Protocol.REDIS, protocols()[Protocol.REDIS].confidence(REDIS, b"+OK\r\n"))
+
+    assert expected == recognise(REDIS, b"+OK\r\n")
+
+
+def test_nobody_is_forced() -> None:
+    """
+    Where none is sure, it stays unknown.
+    """
+    assert recognise(b"\x16\x03\x01\x02\x00\x01", b"\x16\x03\x03")[0] is Protocol.UNKNOWN
+    assert recognise(b"", b"")[0] is Protocol.UNKNOWN
+
+
+def test_unknown_bytes_are_masked_by_who_recognises_them() -> None:
+    """
+    What the kernel could not name is masked as what it is.
+    """
+    assert mask(Protocol.UNKNOWN, REDIS, b"")[0] == REDIS.replace(b"secret", b"******")
+
+
+def test_of_strange_bytes_only_the_length_is_left() -> None:
+    """
+    Nobody can tell where their secrets are.
+    """
+    assert mask(Protocol.UNKNOWN, b"\x16secret", b"\x15secret") == (bytes(7), bytes(7))
+
+
+def test_names_are_opentelemetrys() -> None:
+    """
+    A protocol's word is the same on spans and on the map.
+    """
+    words = {number: protocol_name(number) for number in Protocol}
+    expected = {
+        Protocol.UNKNOWN: "tcp",
+        Protocol.HTTP1: "http",
+        Protocol.POSTGRESQL: "postgresql",
+        Protocol.REDIS: "redis",
+        Protocol.DNS: "dns",
+    }
+
+    assert expected == words
+    assert set(shared.protocols.__all__) >= {"protocols", "mask", "recognise"}
