@@ -10,6 +10,7 @@
  * misses:  the kernel's sum of a listener's drops includes, beside full queues, the rare SYNs for which there was no
  *          memory or no route; a UDP socket is found when its process is looked at, and forgotten with its instance
  */
+#include "iterators.h"
 #include "listeners.h"
 
 #define LOCKED_PORT 8 /* the port was chosen by bind(), not by the kernel */
@@ -17,13 +18,6 @@
 #ifndef BIT_sock__sk_userlocks /* the first bit of a field that fills a part of its byte */
 #define BIT_sock__sk_userlocks 0
 #endif
-
-struct bpf_iter__task_file {
-	void *meta;
-	void *task;
-	u32 fd;
-	void *file;
-};
 
 RAW_TRACEPOINT_PROBE(inet_sock_set_state)
 {
@@ -74,14 +68,7 @@ BPF_ITER(task_file)
 	return 0;
 }
 
-struct visited_element {
-	void *meta;
-	void *map;
-	u64 *key;
-	void *value;
-};
-
-int bpf_iter__bpf_map_elem__listeners(struct visited_element *ctx)
+int bpf_iter__bpf_map_elem__listeners(struct visited_socket *ctx)
 {
 	struct listener *listener;
 	u64 key;

@@ -11,6 +11,7 @@
  *          orphans that were handed to init before meshlens started
  */
 #include "family.h"
+#include "iterators.h"
 
 RAW_TRACEPOINT_PROBE(sched_process_fork)
 {
@@ -75,11 +76,6 @@ RAW_TRACEPOINT_PROBE(cgroup_attach_task)
 	}
 	return 0;
 }
-
-struct bpf_iter__task {
-	void *meta;
-	void *task;
-};
 
 /* What ran before: run it until it adds nobody. */
 BPF_ITER(task)

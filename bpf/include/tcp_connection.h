@@ -27,8 +27,8 @@ enum connection_flag {
 struct tcp_totals {
 	u64 sent;
 	u64 received;
-	u32 segments;
-	u32 retransmits;
+	u64 segments;
+	u64 retransmits;
 };
 
 struct tcp_connection {
@@ -117,8 +117,9 @@ static __always_inline void count_totals(void *sk, struct tcp_connection *connec
 		return;
 	if (established && now.segments != before->segments)
 		histogram_add(figures->rtt, (u64)(READ(u32, sk, OFF_tcp_sock__srtt_us) >> 3) * 1000);
-	__sync_fetch_and_add(&figures->segments_sent, (u64)(u32)(now.segments - before->segments));
-	__sync_fetch_and_add(&figures->retransmits, (u64)(u32)(now.retransmits - before->retransmits));
+	__sync_fetch_and_add(&figures->segments_sent, now.segments - before->segments);
+	if (now.retransmits != before->retransmits)
+		__sync_fetch_and_add(&figures->retransmits, now.retransmits - before->retransmits);
 	before->segments = now.segments;
 	before->retransmits = now.retransmits;
 	if (!established || connection->flags & CONNECTION_SETTLED)
@@ -129,6 +130,13 @@ static __always_inline void count_totals(void *sk, struct tcp_connection *connec
 	before->received = now.received;
 	if (connection->flags & CONNECTION_CLOSED)
 		connection->flags |= CONNECTION_SETTLED;
+}
+
+/* Whether there is something to count that was not counted at the close: a reset, a last acknowledgement. */
+static __always_inline bool connection_grew(void *sk, struct tcp_connection *connection)
+{
+	return !(connection->flags & CONNECTION_CLOSED) || connection->early_drops ||
+	       READ(u32, sk, OFF_tcp_sock__segs_out) > connection->counted.segments;
 }
 
 /* Puts into the series what is new since the last time. */
@@ -160,19 +168,6 @@ static __always_inline void connection_count(void *sk, struct tcp_connection *co
 		connection->early_drops = 0;
 	}
 	connection->busy = 0;
-}
-
-/* A socket is used by another instance than the one that was thought to own it: the kernel handed it over. */
-static __always_inline void connection_used_by(void *sk, u32 instance)
-{
-	u64 key = (u64)sk;
-	struct tcp_connection *connection = tcp_connections.lookup(&key);
-
-	if (!connection || connection->series.instance == instance)
-		return;
-	connection->series.instance = instance;
-	if (connection->join)
-		ends_join(connection->join, connection->series.role, instance);
 }
 
 #endif
