@@ -14,8 +14,10 @@ query-api serves these at `/metrics`, beside its own health; see [how to scrape 
 Every other service serves its own health at its own `/metrics`.
 
 Counters begin at zero when query-api starts, and each closed window of 10 s is added once.
-A restart is a counter reset, which `rate()` and `increase()` understand; `meshlens_windows_missed_total` says what was not heard.
-Histograms are cumulative, with limits at powers of two from {LIMIT_TEXTS[0]} s to {LIMIT_TEXTS[-1]} s, where the kernel's own buckets end, so every `le` is exact.
+A restart is a counter reset, which `rate()` and `increase()` understand.
+What was not heard is counted in `meshlens_windows_missed_total`.
+Histograms are cumulative, with limits at powers of two from {LIMIT_TEXTS[0]} s to {LIMIT_TEXTS[-1]} s.
+The kernel's own buckets end there, so every `le` is exact.
 """
 
 

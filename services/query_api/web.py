@@ -236,7 +236,7 @@ class Desk:
             return _file(wanted, lasting=request.path.startswith("/assets/"))
         index = self._page / "index.html"
         if "." in request.path.rpartition("/")[2] or not index.is_file():
-            built = "" if index.is_file() else "; the web page is not built: `make page`"
+            built = "" if index.is_file() else "; the web page is not built (services/query_api/ui)"
             return _problem(request, 404, f"there is no {request.path}{built}")
         return _file(index, lasting=False)
 
