@@ -33,7 +33,7 @@ def begin(kind: str, cache: Path) -> subprocess.Popen[bytes]:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     if kind == "go":
-        script = 'go build -o "$PART/pricing" . && mv "$PART" "$TARGET"'
+        script = 'go build -buildvcs=false -o "$PART/pricing" . && mv "$PART" "$TARGET"'
     else:
         script = (
             'javac -d "$PART/classes" Payment.java && printf "Main-Class: Payment\\n" > "$PART/manifest" && '
