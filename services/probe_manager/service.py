@@ -1,0 +1,3 @@
+"""
+The asyncio shell of probe-manager: each tick it takes the kernel's aggregates, publishes them, and only then lets go.
+"""
