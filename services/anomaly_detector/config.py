@@ -18,6 +18,8 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Windows with traffic without which nothing is compared with history."""
     objective_ratio: float = 0.99
     """Share of requests that shall succeed: what burn rates are measured against."""
+    new_normal_s: float = 21600.0
+    """Seconds after which a deviation that lasts is taken for the new normal and learnt anew."""
     snapshot_s: float = 60.0
     """Seconds between two snapshots of the history in the database."""
     retention_days: float = 30.0

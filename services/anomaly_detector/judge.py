@@ -29,8 +29,6 @@ IDLE_WINDOWS: Final = 6
 MISSING_WINDOWS: Final = 6
 FORGET_WINDOWS: Final = 8640
 """A day."""
-FROZEN_S: Final = 6 * 3600.0
-"""After so long, what was trouble is the new normal."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +39,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     learning_s: float = 1800.0
     minimum_windows: int = 9
     objective_ratio: float = 0.99
+    new_normal_s: float = 6 * 3600.0
+    """After so long, what was trouble is the new normal."""
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +131,7 @@ class Judge:
         )
         if not frozen:
             entity.frozen_s.pop(name, None)
-        elif entity.frozen_s.get(name, 0.0) >= FROZEN_S:
+        elif entity.frozen_s.get(name, 0.0) >= self._limits.new_normal_s:
             entity.frozen_s.pop(name)
             entity.memories.pop(name, None)
             frozen = False

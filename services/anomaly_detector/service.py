@@ -43,6 +43,7 @@ async def serve(shell: Shell, settings: Settings) -> None:
         learning_s=settings.learning_s,
         minimum_windows=settings.minimum_windows,
         objective_ratio=settings.objective_ratio,
+        new_normal_s=settings.new_normal_s,
     )
     work = Work(shell, settings, Store(pool), Judge(found, limits))
     await work.restore(found)

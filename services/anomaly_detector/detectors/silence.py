@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from services.anomaly_detector import wording
 from services.anomaly_detector.baseline import FIRST
 from services.anomaly_detector.detectors._base import Detector, Judged, Rules
 from services.anomaly_detector.finding import Finding, Grade, Trouble
@@ -32,7 +33,7 @@ class Memory(msgspec.Struct, frozen=True):
     asked: int = 0
     """Windows with requests."""
     gap_s: float = 0.0
-    """Usual time between windows with requests."""
+    """Usual time between requests."""
     silent_s: float = 0.0
 
 
@@ -51,8 +52,8 @@ class Silence:
         """
         known: Memory = memory
         if seen.calls.requests:
-            gap_s = known.silent_s + seen.window_s
-            usual = gap_s if not known.asked else known.gap_s + WEIGHT * (gap_s - known.gap_s)
+            gap_s = (known.silent_s + seen.window_s) / seen.calls.requests
+            usual = known.gap_s + max(WEIGHT, 1 / (known.asked + 1)) * (gap_s - known.gap_s)
             taught = Memory(asked=known.asked + 1, gap_s=usual)
             return Judged((Finding(signal="silence", grade=Grade.CALM, trouble=Trouble.TRAFFIC, unit="s"),), taught)
         silent_s = known.silent_s + seen.window_s
@@ -67,7 +68,7 @@ class Silence:
             value=silent_s,
             expected=known.gap_s,
             unit="s",
-            text=f"no request for {silent_s:.0f} s, usually one every {known.gap_s:.0f} s",
+            text=f"no request for {silent_s:.0f} s, usually {wording.rate(1 / max(known.gap_s, 1e-9))}",
         )
         return Judged((finding,), taught)
 
