@@ -318,12 +318,17 @@ def attach_raw(program: int, tracepoint: str | None) -> int:
     return _call(_RAW_TRACEPOINT_OPEN, struct.pack("<QIIQ", at, program, 0, 0))
 
 
-def attach_iterator(program: int, over_map: int | None = None) -> int:
+def attach_iterator(program: int, over_map: int = 0, process: int = 0) -> int:
     """
-    Return a link of *program* to the iterator it was loaded for; *over_map* is the map whose elements it visits.
+    Return a link of *program* to the iterator it was loaded for.
+
+    Args:
+        program: its file descriptor.
+        over_map: the map whose elements it visits.
+        process: the only process that it visits.
     """
-    chosen = _buffer(struct.pack("<IIII", over_map or 0, 0, 0, 0))
-    at, length = (ctypes.addressof(chosen), len(chosen)) if over_map is not None else (0, 0)
+    chosen = _buffer(struct.pack("<IIII", over_map, process, 0, 0))
+    at, length = (ctypes.addressof(chosen), len(chosen)) if over_map or process else (0, 0)
     return _call(_LINK_CREATE, struct.pack("<IIIIQII", program, 0, TRACE_ITER, 0, at, length, 0))
 
 

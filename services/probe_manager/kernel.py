@@ -37,7 +37,7 @@ SOURCES: Final = Path(__file__).resolve().parents[2] / "bpf"
 PREFERRED, FALLBACK = "preferred", "fallback"
 _INCLUDE: Final = re.compile(r'^#include "([^"]+)"$', re.MULTILINE)
 _LOAD_MAP: Final = 0x18
-_TYPED, _RAW, _ITERATOR = "tp_btf__", "raw_tracepoint__", "bpf_iter__"
+_TYPED, _RAW, _ITERATOR, _TAIL = "tp_btf__", "raw_tracepoint__", "bpf_iter__", "tail__"
 
 
 class Unit(msgspec.Struct, frozen=True):
@@ -151,12 +151,23 @@ class Kernel:
             found = self._maps[name] = bpf.Map(bpf.pinned(self._home / "maps" / name), name)
         return found
 
-    def iterate(self, name: str, function: str) -> bytes:
+    def iterate(self, name: str, function: str, process: int = 0) -> bytes:
         """
-        Run the iterator *function* of the probe *name* to its end, unless the probe is off; return what it wrote.
+        Run the iterator *function* of the probe *name*, over one *process* or over all; return what it wrote.
+
+        Raises:
+            OSError: the process is gone.
         """
         loaded = self.probes.get(name)
-        return bpf.run_iterator(loaded.links[function]) if loaded is not None else b""
+        if loaded is None:  # it is off
+            return b""
+        if not process:
+            return bpf.run_iterator(loaded.links[function])
+        link = bpf.attach_iterator(loaded.programs[function], process=process)
+        try:
+            return bpf.run_iterator(link)
+        finally:
+            os.close(link)
 
     def figures(self, name: str) -> list[bpf.ProgramFigures]:
         """
@@ -225,8 +236,10 @@ class Kernel:
         try:
             for function, code in compiled.functions.items():
                 loaded.programs[function] = self._program(function, _with_maps(code, descriptors))
-            for function, program in loaded.programs.items():
-                loaded.links[function] = self._link(function, program)
+            for function in [function for function in loaded.programs if function.startswith(_TAIL)]:
+                self._set_tail(function, loaded.programs[function])
+            for function in [function for function in loaded.programs if not function.startswith(_TAIL)]:
+                loaded.links[function] = self._link(function, loaded.programs[function])
         except OSError as refusal:
             _close(loaded)
             raise OSError(refusal.errno, f"{name} ({variant}): {refusal.strerror}") from None
@@ -247,10 +260,14 @@ class Kernel:
             raise ConfigError(f"two probes disagree on map {name}: {held.shape} and {wanted}")
         return held.fd
 
+    def _set_tail(self, function: str, program: int) -> None:
+        _, tracepoint, slot = function.split("__")
+        self.map(f"tails_{tracepoint}").write(int(slot).to_bytes(4, "little"), program.to_bytes(4, "little"))
+
     def _program(self, function: str, code: bytes) -> int:
         if function.startswith(_RAW):
             return bpf.load_program(_point(function), code, bpf.RAW_TRACEPOINT)
-        if function.startswith(_TYPED):
+        if function.startswith((_TYPED, _TAIL)):
             kind, name, attach_type = "typedef", f"btf_trace_{_point(function)}", bpf.TRACE_RAW_TP
         else:
             kind, name, attach_type = "func", f"bpf_iter_{_target(function)[0]}", bpf.TRACE_ITER
@@ -262,7 +279,7 @@ class Kernel:
     def _link(self, function: str, program: int) -> int:
         if function.startswith(_ITERATOR):
             over = _target(function)[1]
-            return bpf.attach_iterator(program, self.map(over).fd if over else None)
+            return bpf.attach_iterator(program, self.map(over).fd if over else 0)
         return bpf.attach_raw(program, _point(function) if function.startswith(_RAW) else None)
 
 
@@ -293,11 +310,11 @@ def _fingerprint(defines: Mapping[str, int], sizes: Mapping[str, int]) -> str:
 
 
 def _point(function: str) -> str:
-    return function.split("__", 1)[1]
+    return function.split("__")[1]
 
 
 def _target(function: str) -> tuple[str, str]:
-    target, _, over = _point(function).partition("__")
+    target, _, over = function.removeprefix(_ITERATOR).partition("__")
     return target, over
 
 

@@ -7,6 +7,7 @@ after that; a process that ended first is known by what the kernel kept.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import struct
@@ -60,8 +61,8 @@ class KernelSide(Protocol):
     def map(self, name: str) -> RawMap:
         """Return a map."""
 
-    def iterate(self, probe: str, function: str) -> bytes:
-        """Run an iterator to its end."""
+    def iterate(self, probe: str, function: str, process: int = 0) -> bytes:
+        """Run an iterator to its end, over one process or over all."""
 
 
 def cgroup_root() -> Path | None:
@@ -274,12 +275,14 @@ class Watch:
         return facts
 
     def _look_at_sockets(self) -> None:
-        ages = {self._ticks - seen for seen in self._looks.values()}
-        if ages & set(LOOK_AFTER):
-            self._kernel.iterate("listen_queue", "bpf_iter__task_file")
-        for instance, seen in list(self._looks.items()):
-            if self._ticks - seen > max(LOOK_AFTER):
-                del self._looks[instance]
+        for identity, seen in list(self._looks.items()):
+            age = self._ticks - seen
+            instance = self._known.get(identity)
+            if age > max(LOOK_AFTER) or instance is None or instance.ended_ns:
+                del self._looks[identity]
+            elif age in LOOK_AFTER:
+                with contextlib.suppress(OSError):  # it has just ended
+                    self._kernel.iterate("listen_queue", "bpf_iter__task_file", instance.pid)
 
     def _change_count(self) -> int:
         raw = self._kernel.map("family_changes").read(struct.pack("<I", 1))
