@@ -151,6 +151,19 @@ class Kernel:
             found = self._maps[name] = bpf.Map(bpf.pinned(self._home / "maps" / name), name)
         return found
 
+    def has_map(self, name: str) -> bool:
+        """
+        Return whether any probe, now or in an adopted run, has made the map *name*.
+        """
+        return name in self._maps or (self._home / "maps" / name).exists()
+
+    def make_map(self, name: str, shape: bpf.Shape) -> None:
+        """
+        Make the map *name*, which no probe uses, and keep it with the others.
+        """
+        made = self._maps[name] = bpf.create_map(name, shape)
+        bpf.pin(made.fd, self._home / "maps" / name)
+
     def iterate(self, name: str, function: str, process: int = 0) -> bytes:
         """
         Run the iterator *function* of the probe *name*, over one *process* or over all; return what it wrote.

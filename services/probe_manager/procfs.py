@@ -165,8 +165,8 @@ class Watch:
         self._facts: Final[dict[int, Facts]] = {}
         self._looks: Final[dict[int, int]] = {}
         """Instance to the tick at which it was first seen."""
-        self._told: list[int] = []
-        """Ended instances of the last answer."""
+        self._untold: Final[dict[int, Instance]] = {}
+        """What changed, until it is published."""
         self._ticks = 0
         self._changes = -1
         self._to_unix_ns: Final = time.time_ns() - time.monotonic_ns()
@@ -211,35 +211,35 @@ class Watch:
 
     def instances(self) -> list[Instance]:
         """
-        Return the instances that are new, changed or ended since the last call; now and then all of them.
+        Return the instances that are new, changed or ended and not yet published; now and then all of them.
         """
         complete = self._ticks % ALL_EVERY == 0
         self._look_at_sockets()
         self._ticks += 1
         changes = self._change_count()
-        if changes == self._changes and not complete:
-            return []
-        self._changes = changes
-        now = self._messages(complete)
-        told = list(now.values()) if complete else processes.changed(self._known, now)
-        self._known = now
-        self._told = [instance.id for instance in told if instance.ended_ns]
-        return told
+        if changes != self._changes or complete:
+            self._changes = changes
+            now = self._messages(complete)
+            told = list(now.values()) if complete else processes.changed(self._known, now)
+            self._untold.update((instance.id, instance) for instance in told)
+            self._known = now
+        return list(self._untold.values())
 
     def published(self) -> None:
         """
-        Forget the ended instances of the last answer: they have arrived.
+        Forget what has arrived: the changes of the last answer, and of the ended instances everything.
         """
-        for instance in self._told:
+        ended = {instance.id for instance in self._untold.values() if instance.ended_ns}
+        self._untold.clear()
+        if not ended:
+            return
+        for instance in ended:
             self._kernel.map("families").delete(struct.pack("<I", instance))
             self._known.pop(instance, None)
             self._facts.pop(instance, None)
-            self._looks.pop(instance, None)
-        ended = set(self._told)
-        for socket, record in self._entries("listeners"):
+        for socket, record in list(self._entries("listeners")):
             if processes.decode_listener(0, record).instance in ended:
                 self._kernel.map("listeners").delete(socket)
-        self._told = []
 
     def _messages(self, complete: bool) -> dict[int, Instance]:
         bound = [

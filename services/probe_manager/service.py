@@ -1,3 +1,176 @@
 """
 The asyncio shell of probe-manager: each tick it takes the kernel's aggregates, publishes them, and only then lets go.
 """
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from services.probe_manager import verdicts
+from services.probe_manager.decode import SAMPLE_CAUSES
+from services.probe_manager.node import Node
+from shared import protocols, subjects
+from shared.errors import ConfigError, Unavailable
+from shared.messages.control import ProbeReply
+from shared.messages.kernel import SampleBatch
+from shared.runtime.process import serving
+
+if TYPE_CHECKING:
+    from services.probe_manager.config import ProbeManager
+    from shared.messages.control import ProbeCommand
+    from shared.messages.kernel import KernelBatch, ProtocolVerdict, Sample
+    from shared.runtime.process import Shell
+
+PROBES_EVERY_S: Final = 10.0
+RETRY_S: Final = 0.5
+
+
+def masked(sample: Sample) -> Sample:
+    """
+    Return *sample* as it may leave the node: secrets are overwritten, and what nobody can mask is left out.
+    """
+    request, response = protocols.mask(sample.protocol, sample.request, sample.response)
+    return msgspec.structs.replace(sample, request=request, response=response)
+
+
+class ProbeService:
+    """
+    Ticks, answers, and remembers what was left out.
+    """
+
+    def __init__(self, shell: Shell, settings: ProbeManager, node: Node) -> None:
+        self._shell: Final = shell
+        self._settings: Final = settings
+        self._node: Final = node
+        self._kernel_free: Final = asyncio.Lock()
+        """The kernel side is asked one thing at a time."""
+        self._sample_number = 0
+        self._left_out = 0
+
+    async def run(self) -> None:
+        """
+        Drain on every tick, for ever; a tick that takes too long is followed at once by the next.
+        """
+        due = time.monotonic()
+        while True:
+            due = max(due + self._settings.tick_s, time.monotonic())
+            await self._drain()
+            await self._samples()
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    async def show_probes(self) -> None:
+        """
+        Publish the state of the probes now and then.
+        """
+        while True:
+            async with self._kernel_free:
+                probes = await asyncio.to_thread(self._node.probes)
+            await self._shell.bus.emit(subjects.PROBES, probes)
+            await asyncio.sleep(PROBES_EVERY_S)
+
+    async def switch(self, command: ProbeCommand) -> ProbeReply:
+        """
+        Switch a probe on or off.
+        """
+        if command.node and command.node != self._settings.node_name():
+            return ProbeReply(ok=False, error=f"this is {self._settings.node_name()}, not {command.node}")
+        async with self._kernel_free:
+            try:
+                await asyncio.to_thread(self._node.switch, command.probe, command.on)
+            except (ConfigError, OSError) as refusal:
+                return ProbeReply(ok=False, error=str(refusal))
+            probes = await asyncio.to_thread(self._node.probes)
+        self._shell.log.info("probe_switched", probe=command.probe, on=command.on)
+        await self._shell.bus.emit(subjects.PROBES, probes)
+        return ProbeReply(ok=True, probes=probes)
+
+    async def learn(self, verdict: ProtocolVerdict) -> None:
+        """
+        Tell the kernel side what a connection speaks that it could not name.
+        """
+        if verdict.node != self._settings.node_name() or verdict.epoch != self._node.log().epoch:
+            return
+        async with self._kernel_free:
+            if self._node.kernel.has_map(verdicts.MAP):
+                self._node.kernel.map(verdicts.MAP).write(*verdicts.entry(verdict))
+                self._shell.health.count("verdicts_applied")
+
+    async def _drain(self) -> None:
+        async with self._kernel_free:
+            batches = await asyncio.to_thread(self._node.drain)
+        self._shell.health.lag_s = max(0.0, (time.time_ns() - batches[0].start_ns) / 1e9)
+        for batch in batches:
+            if not await self._publish(batch):
+                return
+        async with self._kernel_free:
+            await asyncio.to_thread(self._node.stored, len(batches))
+        self._tell(batches)
+
+    async def _publish(self, batch: KernelBatch) -> bool:
+        key = f"{batch.node}-{batch.epoch}-{batch.number}"
+        try:
+            await self._shell.bus.publish(subjects.KERNEL_BATCH, batch, key=key)
+        except Unavailable as error:
+            self._shell.health.waiting(f"NATS to store what the kernel counted ({error})", key="publish")
+            await asyncio.sleep(RETRY_S)
+            return False
+        self._shell.health.waiting("", key="publish")
+        return True
+
+    def _tell(self, batches: list[KernelBatch]) -> None:
+        health = self._shell.health
+        health.count("batches_published", len(batches))
+        health.counters["series_published"] = health.counters.get("series_published", 0) + sum(
+            len(batch.l7) + len(batch.l4) for batch in batches
+        )
+        for cause, count in batches[0].lost.items():
+            health.lose(cause, count)
+
+    async def _samples(self) -> None:
+        grant = int(self._settings.samples_per_s * self._settings.tick_s)
+        async with self._kernel_free:
+            found = await asyncio.to_thread(self._node.samples, grant)
+        if not found:
+            return
+        self._sample_number += 1
+        log = self._node.log()
+        batch = SampleBatch(
+            node=self._settings.node_name(),
+            epoch=log.epoch,
+            number=time.time_ns(),
+            samples=[masked(sample) for sample in found],
+            left_out=self._left_out,
+        )
+        try:
+            await self._shell.bus.publish(subjects.KERNEL_SAMPLES, batch)
+        except Unavailable:
+            self._left_out += len(found)
+            self._shell.health.lose("samples_not_stored", len(found))
+        else:
+            self._left_out = 0
+            self._shell.health.count("samples_published", len(found))
+
+
+async def serve(shell: Shell, settings: ProbeManager) -> None:
+    """
+    Load the probes, and serve until a signal ends it; a clean end leaves nothing in the kernel.
+    """
+    node = await asyncio.to_thread(Node, settings)
+    try:
+        await asyncio.to_thread(node.start)
+        shell.log.info("attached", adopted=node.kernel.adopted, probes=sorted(node.kernel.probes))
+        service = ProbeService(shell, settings, node)
+        await shell.bus.serve(subjects.SWITCH_PROBE, service.switch)
+        await shell.bus.listen(subjects.PROTOCOL_VERDICT, service.learn)
+        shell.spawn(service.run(), "drain")
+        shell.spawn(service.show_probes(), "probes")
+        await serving(shell, settings)
+    finally:
+        node.close(remove=True)
+
+
+__all__ = ["SAMPLE_CAUSES", "ProbeService", "serve"]
