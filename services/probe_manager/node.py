@@ -291,5 +291,5 @@ def prepare_file_systems() -> None:
         if done.returncode != 0:
             why = done.stderr.strip()
             raise ConfigError(
-                f"{path} is not mounted and cannot be: {why}; run `mount -t {kind} {kind} {path}` as root"
+                f"{path} is not mounted and cannot be: {why}; `mount -t {kind} {kind} {path}` as root"
             )
