@@ -62,23 +62,31 @@ class Btf:
         """
         Return the offset of *field* in *structure* in bytes, also through unnamed members; None when there is none.
         """
-        type_id = self.type_id("struct", structure)
-        if type_id is None:
-            return None
-        bits = self._offset_bits(type_id, field)
+        bits = self.bit_offset(structure, field)
         return None if bits is None else bits // 8
+
+    def bit_offset(self, structure: str, field: str) -> int | None:
+        """
+        Return the offset of *field* in bits: a field that fills a part of its byte begins within one.
+        """
+        type_id = self.type_id("struct", structure)
+        return None if type_id is None else self._offset_bits(type_id, field)
 
     def defines(self, source: str) -> dict[str, int]:
         """
         Return a figure for each `OFF_<struct>__<field>` and `SIZEOF_<struct>` that *source* names and this kernel has.
 
-        The prefix may be missing, where a macro of *source* puts it there.
+        The prefix may be missing, where a macro of *source* puts it there. A field that begins within a byte also has
+        a `BIT_<struct>__<field>`, its first bit.
         """
         found: dict[str, int] = {}
         for structure, field, sized in set(_NAMED.findall(source)):
             value = self.size(sized) if sized else self.offset(structure, field)
             if value is not None:
                 found[f"SIZEOF_{sized}" if sized else f"OFF_{structure}__{field}"] = value
+            bit = (self.bit_offset(structure, field) or 0) % 8 if field else 0
+            if bit:
+                found[f"BIT_{structure}__{field}"] = bit
         return found
 
     def enumerators(self, name: str) -> dict[str, int]:
