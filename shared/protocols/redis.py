@@ -269,13 +269,10 @@ def _mask_reply(head: bytes) -> bytes:
     out = bytearray(len(head))
     at = 0
     while at < len(head):
-        line = _LINE.match(head, at)
+        line = _line(head, at)
         if line is None:
             break
         end = line.end()
-        cut = head[end:] in (b"", b"\r")
-        if not (cut or head.startswith(b"\r\n", end)) or not _plausible(line):
-            break
         out[at : end + 2] = head[at : end + 2]
         _mask_line(out, line)
         at = end + 2
@@ -295,9 +292,16 @@ def _mask_reply(head: bytes) -> bytes:
     return bytes(out)
 
 
-def _plausible(line: re.Match[bytes]) -> bool:
+def _line(head: bytes, at: int) -> re.Match[bytes] | None:
+    """
+    Return the line of a reply at *at*, whole or cut off by the end of the head; None when it is none.
+    """
+    line = _LINE.match(head, at)
+    if line is None or head[line.end() : line.end() + 2] not in (b"\r\n", b"\r", b""):
+        return None
     kind, text = line[1], line[2]
-    return kind in b"+-:,(" or text in _PLAIN_LINES or (kind in b"$!=*~>%|" and _COUNT.match(text) is not None)
+    known = kind in b"+-:,(" or text in _PLAIN_LINES or (kind in b"$!=*~>%|" and _COUNT.match(text))
+    return line if known else None
 
 
 def _mask_line(out: bytearray, line: re.Match[bytes]) -> None:
@@ -316,12 +320,10 @@ def _error_length(head: bytes, at: int) -> int:
 
 
 def _failure(response: bytes) -> str:
-    if response[:1] == b"-":
-        found = _ERROR_WORD.match(response, 1)
-    elif response[:1] == b"!":
-        found = _ERROR_WORD.match(response, response.find(b"\n") + 1)
-    else:
+    line = _line(response, 0)
+    if line is None or line[1] not in b"-!":
         return ""
+    found = _ERROR_WORD.match(response, 1 if line[1] == b"-" else line.end() + 2)
     return found[0].decode("ascii") if found else "ERR"
 
 
