@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shared.protocols import WireProtocol
 
 GOLDEN = [part for capture in captures() for part in (capture.request, capture.response)]
-EXAMPLES = 300
+EXAMPLES = 200
 
 
 @st.composite
