@@ -7,6 +7,7 @@ thread, one call at a time.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
 import subprocess
@@ -62,6 +63,7 @@ class Node:
         unknown = self._off - {probe.name for probe in self.catalogue}
         if unknown:
             raise ConfigError(f"PROBE_MANAGER_PROBES_OFF names no probe: {', '.join(sorted(unknown))}")
+        self._lock: Final = take_lock(settings.node_name())
         prepare_file_systems()
         defines = {
             "SERIES_LIMIT": settings.series_limit,
@@ -188,6 +190,7 @@ class Node:
         if self._ring is not None:
             self._ring.close()
         self.kernel.close(remove=remove)
+        os.close(self._lock)
         if self._statistics >= 0:
             os.close(self._statistics)
 
@@ -265,6 +268,24 @@ class Node:
             held.delete(key)
         for key, count in counts.items():
             held.write(key, struct.pack("<Q", count))
+
+
+def take_lock(node: str) -> int:
+    """
+    Return a file descriptor that keeps other probe-managers of *node* away until it is closed.
+
+    Raises:
+        ConfigError: there is another one.
+    """
+    held = os.open(f"/run/meshlens-{node}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(held)
+        raise ConfigError(
+            f"another probe-manager observes node {node}: stop it, or give this one another MESHLENS_NODE"
+        ) from error
+    return held
 
 
 def read_catalogue() -> list[Probe]:
