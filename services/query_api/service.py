@@ -137,7 +137,7 @@ class Api:
         node = next((node for node in topology.services if node.id == ask.service), None)
         if node is None:
             raise problems.no_such("service", ask.service)
-        over = time_range(ask.start, ask.end, time.time_ns())
+        over = await self._store.whole(time_range(ask.start, ask.end, time.time_ns()))
         callers, dependencies = maps.relations_of(topology, ask.service)
         endpoints = questions.EndpointList(service=ask.service, limit=DETAIL_ITEMS)
         instances = questions.InstanceList(service=ask.service, limit=DETAIL_ITEMS)
@@ -154,7 +154,8 @@ class Api:
         Return endpoints over any window.
         """
         shape = (str, str, str) if ask.sort == "name" else (float, str, str)
-        return await self._endpoints(ask, range_of(ask, time.time_ns(), shape)[0])
+        over = range_of(ask, time.time_ns(), shape)[0]
+        return await self._endpoints(ask, over if ask.cursor else await self._store.whole(over))
 
     async def service_endpoints(self, ask: questions.ServiceEndpointList) -> answers.Page[answers.Endpoint]:
         """
@@ -174,7 +175,9 @@ class Api:
         Return running programs.
         """
         over, after = range_of(ask, time.time_ns(), lists.BY_ID)
-        return await self._instances(ask, over, after[0] if after else "")
+        if after is None:
+            return await self._instances(ask, await self._store.whole(over), "")
+        return await self._instances(ask, over, after[0])
 
     async def service_instances(self, ask: questions.ServiceInstanceList) -> answers.Page[answers.Instance]:
         """

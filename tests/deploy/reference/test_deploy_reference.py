@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PAGES = pages()
-TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_categories=("Cc", "Cs")) | st.just("\n"))
+TEXT = st.text(
+    st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_categories=("Cc", "Cs")) | st.just("\n"), max_size=20
+)
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))

@@ -111,7 +111,7 @@ def check(case: Case[Any], url: str) -> None:
     """
     Ask, and hold the answer against the document.
     """
-    response = case.call(base_url=url, timeout=10)
+    response = case.call(base_url=url, timeout=30)
     case.validate_response(response, checks=CHECKS)
 
 

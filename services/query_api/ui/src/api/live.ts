@@ -46,7 +46,7 @@ export function connect(): void {
   opened.onopen = () => {
     waitMs = FIRST_WAIT_MS;
     connection.value = "open";
-    void refresh();
+    problem.value = null;
   };
   opened.onerror = () => {
     opened.close();

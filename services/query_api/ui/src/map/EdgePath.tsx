@@ -2,8 +2,9 @@
 import { memo } from "preact/compat";
 import { LevelShape } from "../parts/icons";
 import type { GraphEdge } from "../state/graph";
+import type { LevelName } from "../api/types.gen";
 import { isTrouble } from "../state/levels";
-import { type Point, cubics, pathOf } from "./geometry";
+import { type Point, along, cubics, pathOf } from "./geometry";
 import type { Label } from "./labels";
 
 interface Props {
@@ -11,24 +12,46 @@ interface Props {
   from: Point;
   to: Point;
   bends: readonly Point[] | undefined;
-  label: Label;
+  /** Its figures, in a graph that has room for them. */
+  label: Label | undefined;
+  /** Whether the pointer can find it. */
+  reach: boolean;
   lit: boolean;
   dim: boolean;
 }
 
 export function thickness(requestsPerS: number): number {
-  return 1.2 + Math.log10(1 + requestsPerS) * 0.75;
+  return Math.round(12 + Math.log10(1 + requestsPerS) * 7.5) / 10;
 }
 
-export const EdgePath = memo(function EdgePath({ edge, from, to, bends, label, lit, dim }: Props) {
-  const path = pathOf(cubics(from, to, bends));
+function same(a: Props, b: Props): boolean {
+  return (
+    a.from === b.from &&
+    a.to === b.to &&
+    a.bends === b.bends &&
+    a.lit === b.lit &&
+    a.dim === b.dim &&
+    a.edge.level === b.edge.level &&
+    a.reach === b.reach &&
+    sameLabel(a.label, b.label) &&
+    thickness(a.edge.requestsPerS) === thickness(b.edge.requestsPerS)
+  );
+}
+
+function sameLabel(a: Label | undefined, b: Label | undefined): boolean {
+  if (!a || !b) return a === b;
+  return a.text === b.text && a.clear === b.clear && a.at.x === b.at.x && a.at.y === b.at.y;
+}
+
+export const EdgePath = memo(function EdgePath({ edge, from, to, bends, label, reach, lit, dim }: Props) {
+  const curves = cubics(from, to, bends);
+  const path = pathOf(curves);
   const trouble = isTrouble(edge.level);
   const names = ["edge", `edge-${edge.level}`];
   if (lit) names.push("lit");
   if (dim) names.push("dim");
   if (trouble) names.push("troubled");
   if (edge.requestsPerS === 0) names.push("silent");
-  if (!label.clear) names.push("crowded");
   return (
     <g class={names.join(" ")} data-edge={edge.id}>
       <path
@@ -37,17 +60,23 @@ export const EdgePath = memo(function EdgePath({ edge, from, to, bends, label, l
         stroke-width={thickness(edge.requestsPerS)}
         marker-end={`url(#arrow-${trouble ? edge.level : lit ? "lit" : "calm"})`}
       />
-      <path class="edge-reach" d={path} />
-      <text class="edge-label" x={label.at.x} y={label.at.y}>
-        {label.text}
-      </text>
-      {trouble && (
-        <g class="edge-sign" transform={`translate(${label.sign.x - 7} ${label.sign.y - 7})`}>
-          <g transform="scale(.875)">
-            <LevelShape level={edge.level} />
-          </g>
-        </g>
+      {reach && <path class="edge-reach" d={path} />}
+      {label?.clear && (
+        <text class="edge-label" x={label.at.x} y={label.at.y}>
+          {label.text}
+        </text>
       )}
+      {trouble && <Sign level={edge.level} at={label?.sign ?? along(curves, 0.5)} />}
     </g>
   );
-});
+}, same);
+
+function Sign({ level, at }: { level: LevelName; at: Point }) {
+  return (
+    <g class="edge-sign" transform={`translate(${at.x - 7} ${at.y - 7})`}>
+      <g transform="scale(.875)">
+        <LevelShape level={level} />
+      </g>
+    </g>
+  );
+}

@@ -3,7 +3,7 @@
 import { shortened } from "../format/numbers";
 import { rank } from "../state/levels";
 import { NODE_H } from "./geometry";
-import { focused, graph, hovered, layout, selectedNode } from "./mapState";
+import { focused, graph, hoveredId, layout, selectedNode } from "./mapState";
 
 const NAME_ALL = 50;
 const LOUD = rank("orange");
@@ -11,7 +11,7 @@ const LOUD = rank("orange");
 export function FarNames() {
   const { positions } = layout.value;
   const { nodes } = graph.value;
-  const looked = new Set([focused.value, selectedNode.value, hovered.value?.id]);
+  const looked = new Set([focused.value, selectedNode.value, hoveredId.value]);
   const named = nodes.filter((node) => nodes.length <= NAME_ALL || rank(node.own) >= LOUD || looked.has(node.id));
   return (
     <g class="far-names" aria-hidden="true">

@@ -1,7 +1,8 @@
 // The map itself: draws the graph, and turns pointer and keys into choices.
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { LEVELS } from "../state/levels";
+import { LEVELS, isTrouble } from "../state/levels";
 import { select, selection } from "../state/store";
+import { EdgeFigures } from "./EdgeFigures";
 import { EdgePath } from "./EdgePath";
 import { type Box, drawnBox } from "./geometry";
 import { FarNames } from "./FarNames";
@@ -11,10 +12,13 @@ import { MapToolbar } from "./MapToolbar";
 import { NodeCard, nodeElementId } from "./NodeCard";
 import { Tip } from "./Tip";
 import { ZoomButtons } from "./ZoomButtons";
-import { edgeById, edgeLabels, focused, graph, hovered, layout, lit, nodeById, refits, selectedNode, watchShape } from "./mapState";
+import { detail, edgeById, edgeLabels, focused, graph, hovered, layout, lit, nodeById, refits, selectedNode, watchShape } from "./mapState";
+import { LABELLED } from "./labels";
 import { type Way, firstNode, step } from "./walk";
 import { Zooming } from "./zooming";
 
+/** With more edges than this, healthy ones are drawn faintly. */
+const THIN_FROM = 260;
 const WAYS: Record<string, Way> = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down" };
 
 export function MapView() {
@@ -24,7 +28,7 @@ export function MapView() {
   const zooming = useRef<Zooming | null>(null);
 
   useLayoutEffect(() => {
-    const made = new Zooming(svg.current!, world.current!, frame.current!);
+    const made = new Zooming(svg.current!, world.current!, frame.current!, (now) => (detail.value = now));
     zooming.current = made;
     const stop = watchShape();
     return () => {
@@ -76,6 +80,7 @@ export function MapView() {
         <g ref={world} class={lit.value ? "world some-lit" : "world"}>
           <Edges />
           <Nodes />
+          <EdgeFigures />
           <FarNames />
         </g>
       </svg>
@@ -97,20 +102,21 @@ function whole(): Box {
 }
 
 function edgesLook(number: number): string {
-  return number > 260 ? "edges many thinned" : number > 48 ? "edges many" : "edges";
+  return number > THIN_FROM ? "edges many thinned" : number > LABELLED ? "edges many" : "edges";
 }
 
 function Edges() {
   const { positions, routes } = layout.value;
   const shown = lit.value;
   const labels = edgeLabels.value;
+  const reach = detail.value !== "far" || graph.value.edges.length <= THIN_FROM;
   return (
     <g class={edgesLook(graph.value.edges.length)} aria-hidden="true">
       {graph.value.edges.map((edge) => {
         const [from, to] = [positions.get(edge.source), positions.get(edge.target)];
         if (!from || !to) return null;
         const bright = shown !== null && (shown.edge === edge.id || edge.source === shown.node || edge.target === shown.node);
-        return <EdgePath key={edge.id} edge={edge} from={from} to={to} bends={routes.get(edge.id)} label={labels.get(edge.id)!} lit={bright} dim={shown !== null && !bright} />;
+        return <EdgePath key={edge.id} edge={edge} from={from} to={to} bends={routes.get(edge.id)} label={labels.get(edge.id)} reach={reach || bright || isTrouble(edge.level)} lit={bright} dim={shown !== null && !bright} />;
       })}
     </g>
   );
@@ -119,6 +125,7 @@ function Edges() {
 function Nodes() {
   const { positions } = layout.value;
   const shown = lit.value;
+  const far = detail.value === "far";
   const reachable = focused.value && positions.has(focused.value) ? focused.value : (selectedNode.value ?? firstNode(positions));
   return (
     <g class="nodes">
@@ -134,6 +141,7 @@ function Nodes() {
             selected={selectedNode.value === node.id}
             dim={shown !== null && !shown.nodes.has(node.id)}
             reachable={reachable === node.id}
+            far={far}
           />
         );
       })}

@@ -19,6 +19,8 @@ interface Props {
   selected: boolean;
   dim: boolean;
   reachable: boolean;
+  /** Too far away for words. */
+  far: boolean;
 }
 
 export function nodeElementId(id: string): string {
@@ -49,7 +51,25 @@ export function figures(node: GraphNode): string[] {
   return node.callsPerS > 0 ? [`asks ${rate(node.callsPerS)}`] : ["no requests"];
 }
 
-export const NodeCard = memo(function NodeCard({ node, x, y, selected, dim, reachable }: Props) {
+/** Whether two cards look the same: most updates change the figures of few. */
+function same(a: Props, b: Props): boolean {
+  return (
+    a.x === b.x &&
+    a.y === b.y &&
+    a.selected === b.selected &&
+    a.dim === b.dim &&
+    a.reachable === b.reachable &&
+    a.far === b.far &&
+    (a.node === b.node || face(a.node, a.far) === face(b.node, a.far))
+  );
+}
+
+function face(node: GraphNode, far: boolean): string {
+  const shares = node.group ? LEVELS.map((level) => node.members.filter((one) => one.state.own === level).length) : [];
+  return [node.name, node.kind, node.own, node.inherited, node.learning, node.instances, ...(far ? [] : figures(node)), ...shares].join();
+}
+
+export const NodeCard = memo(function NodeCard({ node, x, y, selected, dim, reachable, far }: Props) {
   return (
     <g
       id={nodeElementId(node.id)}
@@ -59,7 +79,7 @@ export const NodeCard = memo(function NodeCard({ node, x, y, selected, dim, reac
       role="button"
       aria-label={spoken(node)}
       aria-pressed={selected}
-      tabIndex={reachable ? 0 : -1}
+      tabindex={reachable ? 0 : -1}
     >
       <rect class="focus-ring" x={LEFT - 9} y={TOP - 9} width={NODE_W + 18} height={NODE_H + 18} rx="18" />
       {isTrouble(node.inherited) && (
@@ -68,11 +88,15 @@ export const NodeCard = memo(function NodeCard({ node, x, y, selected, dim, reac
       {node.group && <rect class="card behind" x={LEFT + 6} y={TOP - 5} width={NODE_W - 12} height={NODE_H} rx="10" />}
       <rect class="card" x={LEFT} y={TOP} width={NODE_W} height={NODE_H} rx="11" />
       <path class="tile" d={`M${LEFT + 11} ${TOP}h${TILE - 11}v${NODE_H}h-${TILE - 11}a11 11 0 0 1 -11 -11v-${NODE_H - 22}a11 11 0 0 1 11 -11Z`} />
-      <g class="tile-icon" transform={`translate(${LEFT + 10} -12)`}>
-        <KindShape kind={node.kind} />
-      </g>
-      <Words node={node} />
-      {node.group && <Share node={node} />}
+      {!far && (
+        <>
+          <g class="tile-icon" transform={`translate(${LEFT + 10} -12)`}>
+            <KindShape kind={node.kind} />
+          </g>
+          <Words node={node} />
+          {node.group && <Share node={node} />}
+        </>
+      )}
       {(isTrouble(node.own) || node.own === "grey") && (
         <g class="badge">
           <g transform={`translate(${NODE_W / 2 - 11} ${TOP - 8})`}>
@@ -82,7 +106,7 @@ export const NodeCard = memo(function NodeCard({ node, x, y, selected, dim, reac
       )}
     </g>
   );
-});
+}, same);
 
 function Words({ node }: { node: GraphNode }) {
   const left = LEFT + TILE + 11;

@@ -5,6 +5,7 @@ import { filter, selection, topology } from "../state/store";
 import type { Layout } from "./geometry";
 import { labelsOf } from "./labels";
 import { fresh, layoutOf } from "./layout";
+import type { Detail } from "./zooming";
 
 const NOTHING: Graph = { nodes: [], edges: [] };
 
@@ -14,6 +15,9 @@ const shape = computed(() => shapeOf(graph.value));
 export const layout = signal<Layout>({ positions: new Map(), routes: new Map() });
 /** Counted up when all places changed, so that the view should be fitted again. */
 export const refits = signal(0);
+
+/** How much can be read at the present scale: what cannot be read is not drawn. */
+export const detail = signal<Detail>("near");
 
 export const edgeLabels = computed(() => labelsOf(graph.value, layout.value));
 
@@ -25,6 +29,7 @@ export interface Hovered {
 }
 
 export const hovered = signal<Hovered | null>(null);
+export const hoveredId = computed(() => hovered.value?.id ?? null);
 export const focused = signal<string | null>(null);
 
 export const nodeById = computed(() => new Map(graph.value.nodes.map((node) => [node.id, node])));

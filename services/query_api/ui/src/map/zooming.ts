@@ -24,6 +24,7 @@ export class Zooming {
     private readonly svg: SVGSVGElement,
     private readonly world: SVGGElement,
     private readonly frame: HTMLElement,
+    private readonly onDetail: (detail: Detail) => void,
   ) {
     this.behaviour = zoom<SVGSVGElement, unknown>()
       .scaleExtent([LEAST, MOST])
@@ -39,6 +40,7 @@ export class Zooming {
     this.at = at;
     this.world.setAttribute("transform", at.toString());
     this.frame.dataset["detail"] = detailAt(at.k);
+    this.onDetail(detailAt(at.k));
     this.frame.style.setProperty("--scale", String(at.k));
     this.frame.style.setProperty("--inverse", String(1 / at.k));
   }

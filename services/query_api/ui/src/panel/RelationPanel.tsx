@@ -52,7 +52,7 @@ export function RelationPanel({ id }: { id: string }) {
         {tab === "overview" && (
           <>
             <BothSides relation={relation} />
-            <section class="panel-part">
+            <section class="panel-part timeline">
               <Timeline path={`relations/${part(id)}`} />
             </section>
           </>

@@ -87,7 +87,7 @@ function Overview({ service }: { service: ServiceNode }) {
   const relations = topology.value?.relations ?? [];
   return (
     <>
-      <section class="panel-part">
+      <section class="panel-part timeline">
         <Timeline path={`services/${part(service.id)}`} />
       </section>
       <RelationList
