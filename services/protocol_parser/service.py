@@ -122,6 +122,7 @@ class Work:
         health.count("verdicts", len(reading.verdicts))
         for protocol, count in reading.malformed.items():
             health.lose(f"malformed_{protocol}", count)
+        health.lost["malformed_message"] = self._shell.bus.malformed
         health.counters["endpoint_names_forgotten"] = self._names.forgotten
         health.counters["undecided_ports_forgotten"] = self._detector.forgotten
 

@@ -70,7 +70,7 @@ class Store:
                 await connection.execute(QUERIES["make_partition"], day)
                 self._days.add(day)
             async with connection.transaction():
-                if await connection.fetchval(QUERIES["claim_batch"], batch.node, batch.epoch, batch.number) is None:
+                if await connection.fetchval(QUERIES["claim_batch"], *_key(batch)) is None:
                     return False
                 await connection.copy_records_to_table(
                     "spans", records=[_row(batch, span) for span in spans], columns=COLUMNS
@@ -109,14 +109,16 @@ def _time(at_ns: int) -> dt.datetime:
     return dt.datetime.fromtimestamp(at_ns // S_NS, dt.UTC) + dt.timedelta(microseconds=at_ns % S_NS // US_NS)
 
 
+def _key(batch: SampleBatch) -> tuple[str, int, int]:
+    return _text(batch.node), _signed(batch.epoch), _signed(batch.number)
+
+
 def _row(batch: SampleBatch, span: Span) -> tuple[Any, ...]:
-    prefix = f"{span.node}/{span.epoch}"
+    prefix = _text(f"{span.node}/{span.epoch}")
     return (
         _time(span.started_ns),
         _signed(span.duration_ns),
-        span.node,
-        span.epoch,
-        batch.number,
+        *_key(batch),
         f"{prefix}/{span.instance}",
         f"{prefix}/{span.peer}" if span.peer else "",
         span.role.name.lower(),
@@ -131,7 +133,7 @@ def _row(batch: SampleBatch, span: Span) -> tuple[Any, ...]:
         _signed(span.connection),
         _signed(span.offset),
         _signed(span.thread),
-        span.why,
+        _text(span.why),
         span.trace_id,
         span.parent_span_id,
         msgspec.json.encode(span.attributes).decode(),
@@ -143,3 +145,10 @@ def _signed(number: int) -> int:
     Return an unsigned 64-bit number as the signed one of the same bits.
     """
     return (number & 2 * BIGINT - 1 ^ BIGINT) - BIGINT
+
+
+def _text(text: str) -> str:
+    """
+    Return *text* as PostgreSQL takes it: without NUL.
+    """
+    return text.replace("\0", "")
