@@ -22,21 +22,42 @@
 #define TCP_CLOSE 7
 #define MAX_ENDED 32 /* as many as the verifier follows */
 
-static __always_inline void on_bytes(struct conn *conn, void *sk, struct call_registers *call, bool sent, u32 bytes)
+/* Which program goes on with these bytes, by protocol; 0 when all is done. */
+static __always_inline u32 on_bytes(struct conn *conn, void *sk, struct call_registers *call, bool sent, u32 bytes)
 {
+	volatile struct pending *pending = pending_here();
 	bool request = sent == (conn->role == ROLE_CLIENT);
-	u64 now = bpf_ktime_get_ns();
-	struct view view;
+	struct view view, start;
 
-	if (conn->ignored)
-		return;
+	if (conn->ignored == IGNORED || !pending)
+		return 0;
 	view_open(&view, conn, call, bytes);
-	if (!view.seen)
-		stream_unseen(conn, sk, request, bytes);
-	else if (request)
-		stream_request(conn, sk, &view, now, sent, bytes);
-	else
-		stream_response(conn, sk, &view, now, bytes);
+	if (!view.seen && conn->datagram)
+		return 0;
+	if (!view.seen) {
+		stream_unseen(pending, conn, sk, request, bytes);
+		return 0;
+	}
+	start = view;
+	pending->now = bpf_ktime_get_ns();
+	pending->earlier = 0;
+	if (conn->datagram) {
+		follow_begin(conn, sk, &start, pending->now, request, sent, bytes, 0);
+		return PROTOCOL_DNS;
+	}
+	if (!is_followed(conn)) {
+		if (!request) {
+			stream_response(pending, conn, sk, &view, bytes);
+			return 0;
+		}
+		pending->next = stream_request(pending, conn, sk, &view, sent, bytes);
+		if (!pending->next)
+			return 0;
+		if (pending->next != PROTOCOL_HTTP1)
+			request_unpush(conn);
+	}
+	follow_begin(conn, sk, &start, pending->now, request, sent, bytes, pending->earlier);
+	return conn->protocol;
 }
 
 static __always_inline bool for_us(void *sk)
@@ -45,6 +66,72 @@ static __always_inline bool for_us(void *sk)
 
 	return family == AF_INET || family == AF_INET6;
 }
+
+#ifdef FALLBACK
+BPF_PROG_ARRAY(tails_sys_exit, 8);
+#else
+BPF_PROG_ARRAY(tails_sock_recv_length, 8);
+BPF_PROG_ARRAY(tails_sock_send_length, 8);
+#endif
+
+/*
+ * Takes up to TURNS turns with *turn*. True when there is more and the program has to call itself; the kernel lets it do that
+ * 33 times, after which the place in the stream is lost.
+ */
+#define FOLLOW(name, again, turn)                                                                                      \
+	static __always_inline bool follow_##name(void *sk)                                                            \
+	{                                                                                                              \
+		volatile struct follow *follow = follow_here();                                                        \
+		volatile struct follower *way;                                                                         \
+		struct conn *conn;                                                                                     \
+                                                                                                                       \
+		if (!follow)                                                                                           \
+			return false;                                                                                  \
+		sk = sk ? sk : (void *)follow->sock;                                                                   \
+		conn = conn_find(sk);                                                                                  \
+		if (!conn)                                                                                             \
+			return false;                                                                                  \
+		way = follow->request ? &conn->ways[0] : &conn->ways[1];                                               \
+		for (int i = 0; i < TURNS; i++) {                                                                      \
+			if (!(again) && way->skip)                                                                     \
+				follow_skip(way, follow);                                                              \
+			if (!(again) && follow->chunk_at >= follow->chunk_bytes) {                                     \
+				if (!follow_refill((struct follow *)follow))                                           \
+					return follow_end(conn, follow);                                               \
+				continue;                                                                              \
+			}                                                                                              \
+			if (!turn(conn, sk, way, follow)) {                                                            \
+				follow_lost(conn);                                                                     \
+				return false;                                                                          \
+			}                                                                                              \
+		}                                                                                                      \
+		if (++follow->turns < MAX_TAIL_CALLS)                                                                  \
+			return true;                                                                                   \
+		follow_lost(conn);                                                                                     \
+		return false;                                                                                          \
+	}
+
+/* Programs that are called once: to name a request, to take a datagram. */
+#define ONCE(name, call)                                                                                               \
+	static __always_inline int name(void *sk)                                                                      \
+	{                                                                                                              \
+		volatile struct follow *follow = follow_here();                                                        \
+		struct conn *conn;                                                                                     \
+                                                                                                                       \
+		if (!follow)                                                                                           \
+			return 0;                                                                                      \
+		sk = sk ? sk : (void *)follow->sock;                                                                   \
+		conn = conn_find(sk);                                                                                  \
+		if (conn)                                                                                              \
+			call;                                                                                          \
+		return 0;                                                                                              \
+	}
+
+ONCE(name_http, http_name(conn, sk))
+ONCE(take_dns, dns_datagram(conn, sk, follow))
+
+FOLLOW(redis, false, redis_turn)
+FOLLOW(postgresql, way->state == PG_AGAIN, pg_turn)
 
 static __always_inline void call_read(struct call_registers *call, void *registers)
 {
@@ -56,34 +143,90 @@ static __always_inline void call_read(struct call_registers *call, void *registe
 
 #ifndef FALLBACK
 
-static __always_inline void on_call(void *sk, int bytes, bool sent)
+/* Which program follows the messages, 0 when there is nothing to follow. */
+static __always_inline u32 on_call(void *sk, int bytes, bool sent)
 {
 	struct call_registers call;
 	struct conn *conn;
 	void *task;
 
 	if (bytes <= 0 || !for_us(sk))
-		return;
+		return 0;
 	task = CURRENT();
 	conn = conn_of(sk, LOAD(u32, task, OFF_task_struct__tgid), sent, bytes);
 	if (!conn)
-		return;
+		return 0;
 	call_read(&call, (void *)bpf_task_pt_regs(task));
-	on_bytes(conn, sk, &call, sent, bytes);
+	return on_bytes(conn, sk, &call, sent, bytes);
 }
 
 int tp_btf__sock_recv_length(u64 *ctx)
 {
 	int flags = ctx[2];
+	u32 next;
 
-	if (!(flags & (MSG_PEEK | MSG_ERRQUEUE)))
-		on_call((void *)ctx[0], ctx[1], false);
+	if (flags & (MSG_PEEK | MSG_ERRQUEUE))
+		return 0;
+	next = on_call((void *)ctx[0], ctx[1], false);
+	if (next)
+		tails_sock_recv_length.call(ctx, next);
 	return 0;
 }
 
 int tp_btf__sock_send_length(u64 *ctx)
 {
-	on_call((void *)ctx[0], ctx[1], true);
+	u32 next = on_call((void *)ctx[0], ctx[1], true);
+
+	if (next)
+		tails_sock_send_length.call(ctx, next);
+	return 0;
+}
+
+int tail__sock_recv_length__1(u64 *ctx)
+{
+	return name_http((void *)ctx[0]);
+}
+
+int tail__sock_recv_length__4(u64 *ctx)
+{
+	return take_dns((void *)ctx[0]);
+}
+
+int tail__sock_recv_length__2(u64 *ctx)
+{
+	if (follow_postgresql((void *)ctx[0]))
+		tails_sock_recv_length.call(ctx, PROTOCOL_POSTGRESQL);
+	return 0;
+}
+
+int tail__sock_recv_length__3(u64 *ctx)
+{
+	if (follow_redis((void *)ctx[0]))
+		tails_sock_recv_length.call(ctx, PROTOCOL_REDIS);
+	return 0;
+}
+
+int tail__sock_send_length__1(u64 *ctx)
+{
+	return name_http((void *)ctx[0]);
+}
+
+int tail__sock_send_length__4(u64 *ctx)
+{
+	return take_dns((void *)ctx[0]);
+}
+
+int tail__sock_send_length__2(u64 *ctx)
+{
+	if (follow_postgresql((void *)ctx[0]))
+		tails_sock_send_length.call(ctx, PROTOCOL_POSTGRESQL);
+	return 0;
+}
+
+int tail__sock_send_length__3(u64 *ctx)
+{
+	if (follow_redis((void *)ctx[0]))
+		tails_sock_send_length.call(ctx, PROTOCOL_REDIS);
 	return 0;
 }
 
@@ -144,7 +287,7 @@ int tp_btf__sys_exit(u64 *ctx)
 	bool sent = false;
 	long bytes = ctx[1];
 	u64 flags;
-	u32 tgid;
+	u32 tgid, next;
 	int fd;
 
 	if (bytes <= 0)
@@ -165,8 +308,33 @@ int tp_btf__sys_exit(u64 *ctx)
 	if (flags & (MSG_PEEK | MSG_ERRQUEUE))
 		return 0;
 	conn = conn_of(sk, tgid, sent, bytes);
-	if (conn)
-		on_bytes(conn, sk, &call, sent, bytes);
+	next = conn ? on_bytes(conn, sk, &call, sent, bytes) : 0;
+	if (next)
+		tails_sys_exit.call(ctx, next);
+	return 0;
+}
+
+int tail__sys_exit__1(u64 *ctx)
+{
+	return name_http(NULL);
+}
+
+int tail__sys_exit__4(u64 *ctx)
+{
+	return take_dns(NULL);
+}
+
+int tail__sys_exit__2(u64 *ctx)
+{
+	if (follow_postgresql(NULL))
+		tails_sys_exit.call(ctx, PROTOCOL_POSTGRESQL);
+	return 0;
+}
+
+int tail__sys_exit__3(u64 *ctx)
+{
+	if (follow_redis(NULL))
+		tails_sys_exit.call(ctx, PROTOCOL_REDIS);
 	return 0;
 }
 
@@ -175,23 +343,15 @@ int tp_btf__sys_exit(u64 *ctx)
 /* What was in flight when the connection ended has no response; the oldest of it may be worth a sample. */
 static __always_inline void conn_closed(void *sk)
 {
-	struct ending ending = {.outcome = OUTCOME_NO_RESPONSE};
+	volatile struct pending *pending = pending_here();
 	struct conn *conn = conn_find(sk);
-	struct request *request;
-	struct series_key key;
-	bool first;
 
-	if (!conn)
+	if (!conn || !pending)
 		return;
-	if (in_flight(conn))
-		request_pop(conn, sk, bpf_ktime_get_ns(), &ending, NULL);
-	for (int i = 0; i < MAX_ENDED && in_flight(conn); i++) {
-		request = request_at(conn, sk, conn->popped++, false);
-		if (!request)
-			continue;
-		key_of(&key, conn, request->endpoint, OUTCOME_NO_RESPONSE, 0);
-		request_add(&key, request, &ending, &first);
-	}
+	pending_begin(pending, bpf_ktime_get_ns(), 0, 0, 0);
+	pending->outcome = OUTCOME_NO_RESPONSE;
+	for (int i = 0; i < MAX_ENDED && in_flight(conn); i++)
+		request_pop(pending, conn, sk);
 	if (in_flight(conn))
 		lost_add(LOST_CLOSED_IN_FLIGHT, in_flight(conn));
 	conn->popped = conn->pushed;

@@ -27,6 +27,8 @@ struct request {
 	u64 endpoint;
 	u32 bytes;
 	u32 offset;
+	u32 group; /* PostgreSQL: of the batch that it belongs to */
+	u32 kind; /* PostgreSQL: the type of its message */
 };
 
 /* How far a message is read: protocols whose messages are followed byte by byte keep it for each direction. */
@@ -40,6 +42,19 @@ struct follower {
 	u8 flags;
 };
 
+/* A statement that is being read. */
+struct sql_text {
+	u64 hash;
+	u8 mode; /* enum sql_mode */
+	u8 after_value;
+	u8 separator; /* waits to be mixed */
+	u8 type; /* of the message that holds it */
+	u32 unused;
+};
+
+/* A connection that turned into something that has no requests. */
+enum ignored { NOT_IGNORED, IGNORED, IGNORED_AFTER_ANSWER };
+
 struct conn {
 	u32 instance;
 	u32 peer;
@@ -49,12 +64,13 @@ struct conn {
 	u8 protocol;
 	u8 datagram;
 	u8 gathering; /* the head of the newest request is not complete */
-	u8 ignored; /* it turned into something that has no requests */
+	u8 ignored; /* enum ignored */
 	u8 infer_tries;
 	u8 peer_tries;
 	u8 line_words; /* of line that tell its request apart from others */
 	u8 answer_bytes; /* of a response's head that came in pieces */
 	u8 unknown_samples;
+	u8 midstream; /* bytes went by before it was watched */
 	u8 remote[16];
 	u64 id; /* both initial sequence numbers, the client's in the upper half */
 	u32 passed[2]; /* bytes of the stream received, sent */
@@ -74,7 +90,11 @@ struct conn {
 	u32 messages_next;
 	u64 bound_endpoint; /* PostgreSQL: of the portal to be executed */
 	u64 unnamed_endpoint; /* PostgreSQL: of the unnamed statement */
-	u32 group; /* PostgreSQL: requests before this index belong to finished batches */
+	u32 groups_opened; /* PostgreSQL: batches that the client has ended, that the server has answered */
+	u32 groups_done;
+	u64 name; /* PostgreSQL: hash of the name that is being read */
+	struct sql_text sql;
+	u64 answer_ns; /* PostgreSQL: when the oldest request's response began */
 	struct follower ways[2]; /* of requests, of responses */
 	u64 line_endpoint;
 	u64 line[LINE_WORDS]; /* the beginning of the request that has this endpoint */
@@ -283,8 +303,10 @@ static __always_inline struct conn *conn_of(void *sk, u32 tgid, bool sent, u32 b
 		return conn;
 	}
 	conn = conn_begin(sk, instance, tcp_role(sk));
-	if (conn && !conn->datagram)
-		conn_identify(conn, sk);
+	if (!conn || conn->datagram)
+		return conn;
+	conn_identify(conn, sk);
+	conn->midstream = conn->passed[0] + conn->passed[1] != bytes;
 	return conn;
 }
 

@@ -22,31 +22,6 @@
 BPF_RINGBUF_OUTPUT(l7_samples, 256); /* pages */
 BPF_TABLE("array", u32, s64, l7_sample_budget, 1);
 
-/* Both ends of a connection choose the same requests. */
-static __always_inline bool in_reservoir(struct conn *conn, struct request *request)
-{
-	u64 mixed = (conn->id ^ request->offset) * 0x9e3779b97f4a7c15ULL;
-
-	return conn->id && ((mixed >> 40) & RESERVOIR_MASK) == 0;
-}
-
-static __always_inline u8 why_sample(struct conn *conn, struct request *request, u8 outcome, u64 duration, bool first)
-{
-	if (conn->protocol == PROTOCOL_UNKNOWN) {
-		if (conn->unknown_samples >= UNKNOWN_SAMPLES)
-			return 0;
-		conn->unknown_samples++;
-		return WHY_UNKNOWN;
-	}
-	if (first)
-		return WHY_FIRST;
-	if (outcome != OUTCOME_OK)
-		return WHY_FAILED;
-	if (duration >= SLOW_NS)
-		return WHY_SLOW;
-	return in_reservoir(conn, request) ? WHY_RESERVOIR : 0;
-}
-
 static __always_inline bool sample_granted(void)
 {
 	u32 zero = 0;
@@ -60,39 +35,94 @@ static __always_inline bool sample_granted(void)
 	return true;
 }
 
-static __always_inline void sample_heads(struct sample *sample, struct conn *conn, u32 index, struct view *answer)
+/*
+ * A request that ends: what is decided about it, one step after the other.
+ *
+ * It lies in a map and is volatile, because the verifier forgets what it knew of a value that is stored and loaded again: so
+ * the ways through one step do not multiply with those through the next.
+ */
+struct pending {
+	struct series_key key;
+	struct request request;
+	u64 now;
+	u64 duration_ns;
+	u64 answer_address; /* where the caller keeps the response */
+	u32 answer_bytes; /* of it within reach */
+	u32 response_bytes;
+	u32 index; /* of the request on its connection */
+	u32 first; /* its endpoint was never seen before */
+	u32 why;
+	u16 status;
+	u16 outcome;
+	u32 settled;
+	u32 earlier; /* bytes of a head that came with calls before */
+	u32 next; /* program */
+	u32 unused;
+};
+
+BPF_TABLE("percpu_array", u32, struct pending, l7_pending, 1);
+
+static __always_inline volatile struct pending *pending_here(void)
+{
+	u32 zero = 0;
+
+	return l7_pending.lookup(&zero);
+}
+
+static __always_inline void pending_begin(volatile struct pending *pending, u64 now, u32 response_bytes, u64 answer_address,
+					  u32 answer_bytes)
+{
+	pending->now = now;
+	pending->response_bytes = response_bytes;
+	pending->answer_address = answer_address;
+	pending->answer_bytes = answer_bytes;
+	pending->outcome = OUTCOME_OK;
+	pending->status = 0;
+	pending->first = 0;
+}
+
+/* Both ends of a connection choose the same requests. */
+static __always_inline bool in_reservoir(struct conn *conn, volatile struct pending *pending)
+{
+	u64 mixed = (conn->id ^ pending->request.offset) * 0x9e3779b97f4a7c15ULL;
+
+	return conn->id && ((mixed >> 40) & RESERVOIR_MASK) == 0;
+}
+
+static __always_inline u32 why_sample(struct conn *conn, volatile struct pending *pending)
+{
+	if (conn->protocol == PROTOCOL_UNKNOWN)
+		return conn->unknown_samples < UNKNOWN_SAMPLES ? WHY_UNKNOWN : 0;
+	if (pending->first)
+		return WHY_FIRST;
+	if (pending->outcome != OUTCOME_OK)
+		return WHY_FAILED;
+	if (pending->duration_ns >= SLOW_NS)
+		return WHY_SLOW;
+	return in_reservoir(conn, pending) ? WHY_RESERVOIR : 0;
+}
+
+static __always_inline void sample_heads(struct sample *sample, struct conn *conn, volatile struct pending *pending)
 {
 	u64 bytes = conn->head_bytes;
 
 	if (bytes > REQUEST_HEAD_BYTES)
 		bytes = REQUEST_HEAD_BYTES;
-	if (conn->head_index == index) {
+	if (conn->head_index == pending->index) {
 		bpf_probe_read_kernel(sample->request_head, REQUEST_HEAD_BYTES, conn->head);
 		sample->request_head_bytes = bytes;
 		sample->thread = conn->thread;
 	}
-	if (!answer || !view_ready(answer))
-		return;
-	bytes = answer->here;
+	bytes = pending->answer_bytes;
 	if (bytes > RESPONSE_HEAD_BYTES)
 		bytes = RESPONSE_HEAD_BYTES;
 	asm volatile("" : "+r"(bytes)); /* else the compiler drops the check that the verifier asks for */
-	if (bytes <= RESPONSE_HEAD_BYTES && !bpf_probe_read_user(sample->response_head, bytes, (void *)answer->at))
+	if (bytes && bytes <= RESPONSE_HEAD_BYTES &&
+	    !bpf_probe_read_user(sample->response_head, bytes, (void *)pending->answer_address))
 		sample->response_head_bytes = bytes;
 }
 
-/* What was decided about a request that has ended. */
-struct ending {
-	u64 duration_ns;
-	u32 index; /* of the request on its connection */
-	u32 response_bytes;
-	u16 status;
-	u8 outcome;
-	u8 why;
-};
-
-static __always_inline void emit_sample(struct conn *conn, struct series_key *key, struct request *request,
-					struct ending *ending, struct view *answer)
+static __always_inline void emit_sample(struct conn *conn, volatile struct pending *pending)
 {
 	struct sample *sample;
 
@@ -104,23 +134,23 @@ static __always_inline void emit_sample(struct conn *conn, struct series_key *ke
 		return;
 	}
 	__builtin_memset(sample, 0, sizeof(*sample) - REQUEST_HEAD_BYTES - RESPONSE_HEAD_BYTES);
-	sample->observed_ns = request->start_ns;
-	sample->endpoint = key->endpoint;
-	sample->duration_ns = ending->duration_ns;
-	sample->request_bytes = request->bytes;
-	sample->response_bytes = ending->response_bytes;
+	sample->observed_ns = pending->request.start_ns;
+	sample->endpoint = pending->key.endpoint;
+	sample->duration_ns = pending->duration_ns;
+	sample->request_bytes = pending->request.bytes;
+	sample->response_bytes = pending->response_bytes;
 	sample->connection = conn->id;
-	sample->instance = key->instance;
-	sample->peer = key->peer;
-	sample->offset = request->offset;
-	sample->status = key->status;
-	sample->port = key->port;
-	sample->role = key->role;
-	sample->protocol = key->protocol;
-	sample->outcome = key->outcome;
-	sample->why = ending->why;
+	sample->instance = pending->key.instance;
+	sample->peer = pending->key.peer;
+	sample->offset = pending->request.offset;
+	sample->status = pending->key.status;
+	sample->port = pending->key.port;
+	sample->role = pending->key.role;
+	sample->protocol = pending->key.protocol;
+	sample->outcome = pending->key.outcome;
+	sample->why = pending->why;
 	__builtin_memcpy(sample->remote, conn->remote, sizeof(sample->remote));
-	sample_heads(sample, conn, ending->index, answer);
+	sample_heads(sample, conn, pending);
 	l7_samples.ringbuf_submit(sample, BPF_RB_NO_WAKEUP);
 }
 

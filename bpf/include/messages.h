@@ -5,7 +5,10 @@
 #ifndef MESHLENS_MESSAGES_H
 #define MESHLENS_MESSAGES_H
 
+#include "dns.h"
 #include "http.h"
+#include "postgresql.h"
+#include "redis.h"
 
 /* Appends what comes next to the head. */
 static __always_inline void head_gather(struct conn *conn, struct view *view)
@@ -33,14 +36,14 @@ static __always_inline void head_gather(struct conn *conn, struct view *view)
 }
 
 /* A request that goes on, or the rest of one that is answered already. */
-static __always_inline void request_more(struct conn *conn, void *sk, u32 bytes)
+static __always_inline void request_more(volatile struct pending *pending, struct conn *conn, void *sk, u32 bytes)
 {
 	struct request *newest = newest_request(conn, sk);
 
 	if (newest)
 		newest->bytes += bytes;
 	else
-		late_bytes(conn, bytes, 0);
+		late_bytes(pending, conn, bytes, 0);
 }
 
 /* What may be the first bytes of a request while another is in flight: HTTP that pipelines. */
@@ -62,69 +65,103 @@ static __always_inline void head_begin(struct conn *conn, void *sk, struct view 
 	conn->gathering = request_push(conn, sk, now, 0, conn->passed[sent] - bytes) != NULL;
 }
 
-static __always_inline enum match head_judge(struct conn *conn, struct request *request)
+/* Whose the head is: sets the connection's protocol. MORE when only further bytes can tell. */
+static __always_inline enum match head_judge(struct conn *conn)
 {
-	enum match match = http_request(conn, request);
+	u64 first = *(u64 *)conn->head;
+	u32 bytes = conn->head_bytes;
+	enum match match = http_request_match(first, bytes);
 
 	if (match == MATCH_YES)
 		conn->protocol = PROTOCOL_HTTP1;
-	if (match == MATCH_NO && conn->protocol == PROTOCOL_UNKNOWN)
+	if (match != MATCH_NO || conn->protocol == PROTOCOL_HTTP1)
+		return match;
+	match = redis_match(first, bytes);
+	if (match == MATCH_YES)
+		conn->protocol = PROTOCOL_REDIS;
+	if (match != MATCH_NO)
+		return match;
+	match = pg_match(first, bytes);
+	if (match == MATCH_YES)
+		conn->protocol = PROTOCOL_POSTGRESQL;
+	if (match == MATCH_NO)
 		conn->infer_tries++;
 	return match;
 }
 
-static __always_inline void stream_request(struct conn *conn, void *sk, struct view *view, u64 now, bool sent, u32 bytes)
+static __always_inline bool is_followed(struct conn *conn)
+{
+	return conn->protocol == PROTOCOL_REDIS || conn->protocol == PROTOCOL_POSTGRESQL;
+}
+
+/*
+ * Bytes of requests of a protocol that is not followed. Returns the program that goes on with them: the one that names HTTP requests,
+ * or the one of a protocol that was just recognised.
+ */
+static __always_inline u32 stream_request(volatile struct pending *pending, struct conn *conn, void *sk, struct view *view,
+					  bool sent, u32 bytes)
 {
 	struct request *newest;
-	enum match match;
 
 	if (!conn->gathering && (!in_flight(conn) || http_pipelined(conn, view)))
-		head_begin(conn, sk, view, now, sent, bytes);
+		head_begin(conn, sk, view, pending->now, sent, bytes);
 	if (!conn->gathering) {
-		request_more(conn, sk, bytes);
-		return;
+		request_more(pending, conn, sk, bytes);
+		return 0;
 	}
 	newest = newest_request(conn, sk);
 	if (!newest)
-		return;
+		return 0;
 	newest->bytes += bytes;
+	pending->earlier = conn->head_bytes;
 	head_gather(conn, view);
-	match = conn->infer_tries < INFER_TRIES ? head_judge(conn, newest) : MATCH_NO;
-	conn->gathering = match == MATCH_MORE;
-	if (match == MATCH_NO && conn->protocol == PROTOCOL_HTTP1) {
+	if (http_same_line(conn)) {
+		newest->endpoint = conn->line_endpoint;
+		conn->gathering = 0;
+		return 0;
+	}
+	pending->settled = conn->infer_tries < INFER_TRIES ? head_judge(conn) : MATCH_NO;
+	conn->gathering = pending->settled == MATCH_MORE;
+	if (pending->settled != MATCH_NO)
+		return pending->settled == MATCH_YES ? conn->protocol : 0;
+	if (conn->protocol == PROTOCOL_HTTP1) {
 		/* The rest of a body whose request is answered already. */
 		request_unpush(conn);
-		late_bytes(conn, bytes, 0);
+		late_bytes(pending, conn, bytes, 0);
 	}
+	return 0;
 }
 
 /* What nobody recognised: the first bytes out are a request, the first bytes back its response. */
-static __always_inline void stream_response(struct conn *conn, void *sk, struct view *view, u64 now, u32 bytes)
+static __always_inline void stream_response(volatile struct pending *pending, struct conn *conn, void *sk,
+						 struct view *view, u32 bytes)
 {
-	struct ending ending = {.response_bytes = bytes};
-	struct view start = *view;
-
 	if (in_flight(conn)) {
-		if (conn->protocol == PROTOCOL_HTTP1 && !http_response(conn, view, &ending))
+		pending_begin(pending, pending->now, bytes, view->at, view_ready(view) ? view->here : 0);
+		pending->answer_address = view->at;
+		if (conn->protocol == PROTOCOL_HTTP1 && !http_response(conn, view, pending))
 			return;
 		conn->gathering = 0;
-		request_pop(conn, sk, now, &ending, &start);
+		request_pop(pending, conn, sk);
 		return;
 	}
+	if (conn->midstream && !conn->pushed)
+		lost_count(LOST_ATTACHED_MIDSTREAM);
+	conn->midstream = 0;
 	if (conn->protocol == PROTOCOL_HTTP1 && http_begins_answer(view))
 		response_expected(conn);
 	else
-		late_bytes(conn, 0, bytes);
+		late_bytes(pending, conn, 0, bytes);
 }
 
 /* Bytes without a user buffer: they are counted, what they say is not guessed. */
-static __always_inline void stream_unseen(struct conn *conn, void *sk, bool request, u32 bytes)
+static __always_inline void stream_unseen(volatile struct pending *pending, struct conn *conn, void *sk, bool request, u32 bytes)
 {
 	if (request) {
 		if (!in_flight(conn) && conn->protocol == PROTOCOL_UNKNOWN)
 			lost_count(LOST_CONTENT_NOT_SEEN);
 		else
-			request_more(conn, sk, bytes);
+			request_more(pending, conn, sk, bytes);
 		return;
 	}
 	if (in_flight(conn)) {
@@ -133,7 +170,7 @@ static __always_inline void stream_unseen(struct conn *conn, void *sk, bool requ
 		conn->gathering = 0;
 		return;
 	}
-	late_bytes(conn, 0, bytes);
+	late_bytes(pending, conn, 0, bytes);
 }
 
 #endif

@@ -63,8 +63,10 @@ static __always_inline void request_unpush(struct conn *conn)
 		conn->pushed--;
 }
 
-static __always_inline void key_of(struct series_key *key, struct conn *conn, u64 endpoint, u8 outcome, u16 status)
+static __always_inline void key_of(volatile struct pending *pending, struct conn *conn, u64 endpoint, u16 outcome, u16 status)
 {
+	struct series_key *key = (struct series_key *)&pending->key;
+
 	key->instance = conn->instance;
 	key->peer = conn->peer;
 	key->role = conn->role;
@@ -74,50 +76,29 @@ static __always_inline void key_of(struct series_key *key, struct conn *conn, u6
 	key->status = status;
 	key->port = conn->port;
 	key->endpoint = endpoint;
+	__builtin_memcpy(key->remote, conn->remote, sizeof(key->remote));
 	if (conn->peer)
 		__builtin_memset(key->remote, 0, sizeof(key->remote));
-	else
-		__builtin_memcpy(key->remote, conn->remote, sizeof(key->remote));
 }
 
-/* Adds *request* to the series of *key*; sets *first* when its endpoint was never seen before. */
-static __always_inline bool request_add(struct series_key *key, struct request *request, struct ending *ending,
-					bool *first)
+/* Adds the request to the series of its key. */
+static __always_inline void pending_add(volatile struct pending *pending)
 {
-	struct series_value *value = series_of(key, first);
-	u32 bucket = bucket_of(ending->duration_ns);
+	struct series_value *value = series_of((struct series_key *)&pending->key, (u32 *)&pending->first);
+	u32 bucket;
 
 	if (!value) {
 		lost_count(LOST_SERIES_FULL);
-		return false;
+		return;
 	}
 	__sync_fetch_and_add(&value->requests, 1);
-	__sync_fetch_and_add(&value->duration_sum_ns, ending->duration_ns);
-	__sync_fetch_and_add(&value->request_bytes, request->bytes);
-	__sync_fetch_and_add(&value->response_bytes, ending->response_bytes);
-	asm volatile("" : "+r"(bucket)); /* else the compiler drops the check that the verifier asks for */
+	__sync_fetch_and_add(&value->duration_sum_ns, pending->duration_ns);
+	__sync_fetch_and_add(&value->request_bytes, pending->request.bytes);
+	__sync_fetch_and_add(&value->response_bytes, pending->response_bytes);
+	pending->settled = bucket_of(pending->duration_ns);
+	bucket = pending->settled;
 	if (bucket < BUCKETS)
 		__sync_fetch_and_add(&value->duration[bucket], 1);
-	return true;
-}
-
-/* Counts *request* as ended. */
-static __always_inline void request_count(struct conn *conn, struct request *request, struct ending *ending,
-					  struct view *answer)
-{
-	struct series_key key;
-	bool first = false;
-
-	conn_peer_again(conn);
-	key_of(&key, conn, request->endpoint, ending->outcome, ending->status);
-	if (!request_add(&key, request, ending, &first))
-		return;
-	conn->last_endpoint = request->endpoint;
-	conn->last_outcome = ending->outcome;
-	conn->last_status = ending->status;
-	ending->why = why_sample(conn, request, ending->outcome, ending->duration_ns, first);
-	if (ending->why)
-		emit_sample(conn, &key, request, ending, answer);
 }
 
 /* Whether there is a request that this response answers; if not, why not is counted. */
@@ -132,36 +113,61 @@ static __always_inline bool response_expected(struct conn *conn)
 	return false;
 }
 
-/* Ends the oldest request in flight. */
-static __always_inline void request_pop(struct conn *conn, void *sk, u64 now, struct ending *ending, struct view *answer)
+/* Takes the oldest request in flight; a request without a place is only passed over. */
+static __always_inline void pending_take(volatile struct pending *pending, struct conn *conn, void *sk)
 {
 	struct request *request = request_at(conn, sk, conn->popped, false);
+	u64 elapsed;
 
-	ending->index = conn->popped;
-	if (request) {
-		ending->duration_ns = now > request->start_ns ? now - request->start_ns : 0;
-		request_count(conn, request, ending, answer);
-	}
+	pending->index = conn->popped;
+	pending->request.start_ns = 0;
 	conn->popped++;
+	if (!request)
+		return;
+	elapsed = pending->now - request->start_ns;
+	pending->request = *request;
+	pending->duration_ns = (s64)elapsed > 0 ? elapsed : 0;
+}
+
+/* Counts the request that *pending* holds, and sends a sample of it up when it is worth one. */
+static __always_inline void pending_end(volatile struct pending *pending, struct conn *conn)
+{
+	key_of(pending, conn, pending->request.endpoint, pending->outcome, pending->status);
+	conn->last_endpoint = pending->request.endpoint;
+	conn->last_outcome = pending->outcome;
+	conn->last_status = pending->status;
+	pending_add(pending);
+	pending->why = why_sample(conn, pending);
+	if (!pending->why)
+		return;
+	if (pending->why == WHY_UNKNOWN)
+		conn->unknown_samples++;
+	emit_sample(conn, pending);
+}
+
+/* Ends the oldest request in flight as *pending* says. */
+static __always_inline void request_pop(volatile struct pending *pending, struct conn *conn, void *sk)
+{
+	pending_take(pending, conn, sk);
+	if (!pending->request.start_ns)
+		return;
+	conn_peer_again(conn);
+	pending_end(pending, conn);
 }
 
 /* More bytes of a request or of a response that is counted already. */
-static __always_inline void late_bytes(struct conn *conn, u32 request_bytes, u32 response_bytes)
+static __always_inline void late_bytes(volatile struct pending *pending, struct conn *conn, u32 request_bytes, u32 response_bytes)
 {
-	struct series_key key;
 	struct series_value *value;
-	bool first;
 
 	if (!conn->popped)
 		return;
-	key_of(&key, conn, conn->last_endpoint, conn->last_outcome, conn->last_status);
-	value = series_of(&key, &first);
+	key_of(pending, conn, conn->last_endpoint, conn->last_outcome, conn->last_status);
+	value = series_of((struct series_key *)&pending->key, (u32 *)&pending->first);
 	if (!value)
 		return;
-	if (request_bytes)
-		__sync_fetch_and_add(&value->request_bytes, request_bytes);
-	if (response_bytes)
-		__sync_fetch_and_add(&value->response_bytes, response_bytes);
+	__sync_fetch_and_add(&value->request_bytes, request_bytes);
+	__sync_fetch_and_add(&value->response_bytes, response_bytes);
 }
 
 #endif

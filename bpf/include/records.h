@@ -29,7 +29,7 @@ enum lost_request_cause {
 	LOST_UNPAIRED_RESPONSE, /* responses without a request */
 	LOST_ATTACHED_MIDSTREAM, /* responses to requests from before the connection was watched */
 	LOST_CONTENT_NOT_SEEN, /* requests whose bytes had no user buffer (sendfile, splice, io_uring) */
-	LOST_STREAM_NOT_FOLLOWED, /* places where the messages of a connection could not be told apart */
+	LOST_STREAM_NOT_FOLLOWED, /* requests in flight when the messages of a connection could not be told apart */
 	LOST_CONNECTION_STATE_FULL, /* connections that found no room for their state */
 	LOST_SAMPLE_RATE, /* samples left out by the rate limit */
 	LOST_SAMPLE_RING_FULL, /* samples left out because the ring was full */

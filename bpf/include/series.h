@@ -120,7 +120,7 @@ static __always_inline int endpoint_admit(struct series_key *key)
 }
 
 /* The series of *key*, made when it is new; sets *first* when the endpoint was never seen before. */
-static __always_inline struct series_value *series_of(struct series_key *key, bool *first)
+static __always_inline struct series_value *series_of(struct series_key *key, u32 *first)
 {
 	u32 active = series_active();
 	struct series_value *value = series_lookup(active, key);

@@ -59,19 +59,22 @@ static __always_inline enum match http_request_match(u64 first, u32 bytes)
 	return word_match(first, bytes, 0x204843544150, 6); /* "PATCH " */
 }
 
-/* Whether the head holds the whole of what names the endpoint; if so, sets it and remembers the line. */
-static __always_inline bool http_name(struct conn *conn, u64 *endpoint)
+/*
+ * Works out the endpoint of the newest request from the head; when its name is not whole yet, more of the head is gathered. Runs
+ * in a program of its own, because most requests on a connection begin like the one before.
+ */
+static __always_inline void http_name(struct conn *conn, void *sk)
 {
 	volatile struct text_state *text = text_start(PROTOCOL_HTTP1);
 	u32 bytes = conn->head_bytes, words;
-	u8 c;
+	struct request *newest;
+	u8 c = 0;
 
-	*endpoint = 0;
 	if (!text)
-		return true;
+		return;
 	for (u32 i = 0; i < REQUEST_HEAD_BYTES; i++) {
 		if (i >= bytes)
-			return false;
+			break;
 		c = conn->head[i];
 		text->at = i;
 		if (c == '?' || c == '#' || c == '\r' || c == '\n' || (c == ' ' && text->mode))
@@ -80,16 +83,20 @@ static __always_inline bool http_name(struct conn *conn, u64 *endpoint)
 			segment_end(text, c);
 		else
 			segment_byte(text, c);
-		text->mode |= c == ' ';
+		if (c == ' ')
+			text->mode = 1;
 	}
+	conn->gathering = text->at + 1 >= bytes && bytes < REQUEST_HEAD_BYTES;
+	newest = newest_request(conn, sk);
+	if (conn->gathering || !newest)
+		return;
 	segment_end(text, 0);
-	*endpoint = endpoint_of(text->hash);
+	newest->endpoint = endpoint_of(text->hash);
 	words = (text->at + 8) >> 3;
 	conn->line_words = words <= LINE_WORDS && words * 8 <= bytes ? words : 0;
-	conn->line_endpoint = *endpoint;
+	conn->line_endpoint = newest->endpoint;
 	for (u32 i = 0; i < LINE_WORDS; i++)
 		conn->line[i] = ((u64 *)conn->head)[i];
-	return true;
 }
 
 /* Whether the head begins like the last one whose name was worked out. */
@@ -106,25 +113,6 @@ static __always_inline bool http_same_line(struct conn *conn)
 			return false;
 	}
 	return true;
-}
-
-/* Looks at the head gathered so far: fixes the newest request's endpoint, or takes the request back. */
-static __always_inline enum match http_request(struct conn *conn, struct request *request)
-{
-	enum match match;
-	u64 endpoint;
-
-	if (http_same_line(conn)) {
-		request->endpoint = conn->line_endpoint;
-		return MATCH_YES;
-	}
-	match = http_request_match(*(u64 *)conn->head, conn->head_bytes);
-	if (match != MATCH_YES)
-		return match;
-	if (!http_name(conn, &endpoint) && conn->head_bytes < REQUEST_HEAD_BYTES)
-		return MATCH_MORE;
-	request->endpoint = endpoint;
-	return MATCH_YES;
 }
 
 /* Gathers the first bytes of a response; true when there are enough, or when no more will come in this call. */
@@ -161,7 +149,7 @@ static __always_inline bool http_begins_answer(struct view *view)
 }
 
 /* Whether these bytes begin the response of the oldest request; if so, how it ended. */
-static __always_inline bool http_response(struct conn *conn, struct view *view, struct ending *ending)
+static __always_inline bool http_response(struct conn *conn, struct view *view, volatile struct pending *pending)
 {
 	u8 *answer = conn->answer;
 	u32 status = 0;
@@ -174,11 +162,12 @@ static __always_inline bool http_response(struct conn *conn, struct view *view, 
 	if (status >= 100 && status < 200 && status != 101)
 		return false;
 	if (status == 101)
-		conn->ignored = 1;
-	ending->outcome = status >= 500   ? OUTCOME_SERVER_ERROR :
-			  status >= 400 ? OUTCOME_CLIENT_ERROR :
-					  OUTCOME_OK;
-	ending->status = status;
+		conn->ignored = IGNORED;
+	pending->status = status;
+	if (status >= 500)
+		pending->outcome = OUTCOME_SERVER_ERROR;
+	else if (status >= 400)
+		pending->outcome = OUTCOME_CLIENT_ERROR;
 	return true;
 }
 

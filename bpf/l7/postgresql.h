@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * PostgreSQL, the simple and the extended query protocol, with pipelining.
+ *
+ * https://www.postgresql.org/docs/current/protocol-message-formats.html
+ *
+ * A request is one Query, one Execute or one FunctionCall. Parse, Bind and Describe only prepare one and are not counted
+ * by themselves. The endpoint is the statement without its values. A Query ends with ReadyForQuery; an Execute with
+ * its own completion, or, when an error made the server pass over the rest of a batch, with the batch's ReadyForQuery.
+ */
+#ifndef MESHLENS_POSTGRESQL_H
+#define MESHLENS_POSTGRESQL_H
+
+#include "follow.h"
+#include "sql.h"
+
+#define PG_SSL_REQUEST 80877103
+#define PG_GSS_REQUEST 80877104
+#define PG_HEADER_BYTES 5
+#define PG_ROWS 8 /* of a result in one turn */
+#define PG_TEXT_BYTES 4 /* of a text in one turn */
+#define PG_MAX_MESSAGE (1 << 30)
+
+enum pg_state { PG_HEADER, PG_AGAIN, PG_PORTAL, PG_BIND_NAME, PG_PARSE_NAME, PG_SQL };
+enum pg_flag { PG_FAILED = 1, PG_ENCRYPTION_ASKED = 2 };
+
+struct statement_key {
+	u64 connection;
+	u64 name;
+};
+
+BPF_TABLE("lru_hash", struct statement_key, u64, l7_statements, 16384);
+
+/* A StartupMessage or a request for encryption; else one of the first messages of a client. */
+static __always_inline enum match pg_match(u64 first, u32 bytes)
+{
+	u32 length = __builtin_bswap32(first >> 8), code = __builtin_bswap32(first >> 32);
+	u8 type = first;
+
+	if (type == 0) {
+		if (bytes < 8)
+			return MATCH_MORE;
+		length = __builtin_bswap32(first);
+		return length >= 8 && length < 10000 && (code == 196608 || code == PG_SSL_REQUEST || code == PG_GSS_REQUEST) ?
+			       MATCH_YES :
+			       MATCH_NO;
+	}
+	if (type != 'Q' && type != 'P' && type != 'B')
+		return MATCH_NO;
+	if (bytes < 6)
+		return (first >> 8 & 0xff) && bytes > 1 ? MATCH_NO : MATCH_MORE;
+	return length >= 5 && length < 1 << 24 ? MATCH_YES : MATCH_NO;
+}
+
+/* From the place back to where the message begins; 0 where that is in another piece. */
+static __always_inline u32 pg_back(volatile struct follow *follow)
+{
+	return follow->chunk_at >= PG_HEADER_BYTES ? PG_HEADER_BYTES : 0;
+}
+
+static __always_inline void pg_push(struct conn *conn, void *sk, volatile struct follow *follow, volatile struct follower *way,
+				    u64 endpoint)
+{
+	u32 sent = conn->role == ROLE_CLIENT, left = follow->view.left + follow->chunk_bytes - follow->chunk_at;
+	u32 reach = follow_reach(follow), back = pg_back(follow);
+	struct request *request;
+	u64 take = back + (reach < way->skip ? reach : way->skip);
+
+	if (take > REQUEST_HEAD_BYTES)
+		take = REQUEST_HEAD_BYTES;
+	if (!in_flight(conn)) {
+		conn->head_index = conn->pushed;
+		conn->thread = bpf_get_current_pid_tgid();
+		conn->head_bytes = 0;
+		conn->answer_ns = 0;
+		asm volatile("" : "+r"(take));
+		if (take <= REQUEST_HEAD_BYTES &&
+		    !bpf_probe_read_user(conn->head, take, (void *)follow_address(follow) - back))
+			conn->head_bytes = take;
+	}
+	request = request_push(conn, sk, follow->now, endpoint, conn->passed[sent] - left - PG_HEADER_BYTES);
+	if (!request)
+		return;
+	request->group = conn->groups_opened;
+	request->kind = way->type;
+	request->bytes = follow->bytes - follow->named; /* the first of a call has all its bytes */
+	follow->named = follow->bytes;
+}
+
+/* Begins to read the text at the start of a body, byte after byte. */
+static __always_inline void pg_read(struct conn *conn, volatile struct follower *way, u8 state)
+{
+	way->state = state;
+	way->pending = way->skip < SQL_BYTES ? way->skip : SQL_BYTES;
+	way->number = way->skip - way->pending;
+	way->skip = 0;
+	conn->name = HASH_START;
+	sql_start(&conn->sql);
+	conn->sql.type = way->type;
+}
+
+/* The statement is through: it names its Query, or is remembered for the executions of its Parse. */
+static __always_inline void pg_statement(struct conn *conn, void *sk)
+{
+	struct statement_key key = {.connection = conn->id, .name = conn->name};
+	u64 endpoint = endpoint_of(conn->sql.hash);
+	struct request *newest;
+
+	if (conn->sql.type == 'Q') {
+		newest = newest_request(conn, sk);
+		if (newest)
+			newest->endpoint = endpoint;
+	} else if (conn->name == HASH_START) {
+		conn->unnamed_endpoint = endpoint;
+	} else {
+		l7_statements.update(&key, &endpoint);
+	}
+}
+
+static __always_inline void pg_bound(struct conn *conn)
+{
+	struct statement_key key = {.connection = conn->id, .name = conn->name};
+	u64 *known;
+
+	conn->bound_endpoint = conn->unnamed_endpoint;
+	if (conn->name == HASH_START)
+		return;
+	known = l7_statements.lookup(&key);
+	conn->bound_endpoint = known ? *known : 0;
+}
+
+/* Some bytes of a text. When it is through, what follows it in the body is passed over. */
+static __always_inline void pg_text(struct conn *conn, void *sk, volatile struct follower *way, volatile struct follow *follow)
+{
+	u8 state = way->state, c = 1;
+
+	for (int i = 0; i < PG_TEXT_BYTES; i++) {
+		if (!c || !way->pending || follow->chunk_at >= follow->chunk_bytes)
+			break;
+		way->pending--;
+		c = follow_byte(follow);
+		if (way->state == PG_SQL)
+			sql_byte(&conn->sql, c);
+		else if (c)
+			conn->name = mix(conn->name, c);
+	}
+	if (c && way->pending)
+		return;
+	if (state == PG_SQL)
+		pg_statement(conn, sk);
+	else if (state == PG_BIND_NAME)
+		pg_bound(conn);
+	if (way->pending && (state == PG_PORTAL || state == PG_PARSE_NAME)) {
+		way->state = state == PG_PORTAL ? PG_BIND_NAME : PG_SQL;
+		if (state == PG_PORTAL)
+			conn->name = HASH_START;
+		return;
+	}
+	way->state = PG_HEADER;
+	way->skip = way->number + way->pending;
+	way->pending = 0;
+}
+
+static __always_inline void pg_untyped(struct conn *conn, u64 address, u32 length)
+{
+	u32 code = 0;
+
+	if (length == 4)
+		bpf_probe_read_user(&code, 4, (void *)address);
+	code = __builtin_bswap32(code);
+	if (code == PG_SSL_REQUEST || code == PG_GSS_REQUEST)
+		conn->ways[1].flags |= PG_ENCRYPTION_ASKED;
+	else
+		conn->groups_opened++; /* the ReadyForQuery after the log-in */
+}
+
+/* The header of a message from the client is complete; its body begins at the place. */
+static __always_inline void pg_request_header(struct conn *conn, void *sk, volatile struct follower *way,
+					      volatile struct follow *follow)
+{
+	u8 type = way->type;
+
+	if (type == 'Q' || type == 'E' || type == 'F')
+		pg_push(conn, sk, follow, way, type == 'E' ? conn->bound_endpoint : 0);
+	if (type == 'Q' || type == 'F' || type == 'S')
+		conn->groups_opened++;
+	if (type == 0)
+		pg_untyped(conn, follow_address(follow), way->skip);
+	if (way->skip && (type == 'Q' || type == 'P' || type == 'B'))
+		pg_read(conn, way, type == 'Q' ? PG_SQL : type == 'P' ? PG_PARSE_NAME : PG_PORTAL);
+}
+
+static __always_inline void pg_end(struct conn *conn, void *sk, volatile struct follow *follow, u8 outcome)
+{
+	volatile struct pending *pending = pending_here();
+	u32 back = pg_back(follow);
+
+	if (!pending)
+		return;
+	pending_begin(pending, conn->answer_ns, follow->bytes - follow->named, follow_address(follow) - back,
+		      follow_reach(follow) + back);
+	if (!conn->answer_ns)
+		pending->now = follow->now;
+	pending->outcome = outcome;
+	follow->named = follow->bytes;
+	request_pop(pending, conn, sk);
+	conn->answer_ns = 0;
+}
+
+static __always_inline void pg_ready(struct conn *conn)
+{
+	if (conn->groups_done != conn->groups_opened)
+		conn->groups_done++;
+	conn->ways[1].flags &= ~PG_FAILED;
+	if (!in_flight(conn))
+		conn->overflowed = 0;
+}
+
+/* The type of the oldest request in flight, 0 when it belongs to a batch that the server has not come to. */
+static __always_inline u32 pg_oldest(struct conn *conn, void *sk)
+{
+	struct request *oldest = in_flight(conn) ? request_at(conn, sk, conn->popped, false) : NULL;
+
+	return oldest && oldest->group == conn->groups_done ? oldest->kind : 0;
+}
+
+/*
+ * The header of a message from the server is complete. Returns true when it has to be looked at once more: ReadyForQuery ends
+ * all requests of its batch that were passed over, one each time.
+ */
+static __always_inline bool pg_response_header(struct conn *conn, void *sk, volatile struct follower *way,
+					       volatile struct follow *follow)
+{
+	u32 oldest = settle(follow, pg_oldest(conn, sk));
+	u8 type = way->type;
+
+	if (type == 'E')
+		way->flags |= PG_FAILED;
+	if ((oldest && type == 'Z') || (oldest == 'E' && (type == 'E' || type == 'C' || type == 'I' || type == 's'))) {
+		pg_end(conn, sk, follow, way->flags & PG_FAILED ? OUTCOME_SERVER_ERROR : OUTCOME_OK);
+		return way->type == 'Z';
+	}
+	if (type == 'Z')
+		pg_ready(conn);
+	else if (oldest && !conn->answer_ns && type != 'N' && type != 'S' && type != 'A')
+		conn->answer_ns = follow->now;
+	return false;
+}
+
+/* Takes a byte of a header; -1 when this is not PostgreSQL, 1 when the header is complete. */
+static __always_inline int pg_header_byte(struct conn *conn, volatile struct follower *way, bool request, u8 c)
+{
+	if (way->count == 0) {
+		way->type = c;
+		way->number = 0;
+		way->count = 1;
+		if (!request && way->flags & PG_ENCRYPTION_ASKED) {
+			way->flags &= ~PG_ENCRYPTION_ASKED;
+			way->count = 0;
+			if (c != 'N')
+				conn->ignored = IGNORED;
+		} else if (request && c == 0) {
+			way->count = 2; /* these have no type: this is the first byte of the length */
+		} else if (!is_letter(c) && (request || (c != '1' && c != '2' && c != '3'))) {
+			return -1;
+		}
+		return 0;
+	}
+	way->number = way->number << 8 | c;
+	if (++way->count < PG_HEADER_BYTES)
+		return 0;
+	way->count = 0;
+	if (way->number < 4 || way->number > PG_MAX_MESSAGE)
+		return -1;
+	way->skip = way->number - 4;
+	return 1;
+}
+
+/* A row of a result is passed over at once, when its header is in the chunk; so are those that come next. */
+static __always_inline bool pg_rows(volatile struct follower *way, volatile struct follow *follow)
+{
+	u32 at, length;
+	bool any = false;
+
+	for (int i = 0; i < PG_ROWS; i++) {
+		at = follow->chunk_at;
+		if (at + PG_HEADER_BYTES > follow->chunk_bytes || follow->chunk[at & (CHUNK_BYTES - 1)] != 'D')
+			return any;
+		at = (at + 1) & (CHUNK_BYTES - 1);
+		length = follow->chunk[at] << 24 | follow->chunk[at + 1] << 16 | follow->chunk[at + 2] << 8 | follow->chunk[at + 3];
+		if (length < 4 || length > PG_MAX_MESSAGE)
+			return any;
+		follow->chunk_at += PG_HEADER_BYTES;
+		way->skip = length - 4;
+		follow_skip(way, follow);
+		any = true;
+		if (way->skip)
+			return true;
+	}
+	return any;
+}
+
+/* One turn; false when this is not PostgreSQL. */
+static __always_inline bool pg_turn(struct conn *conn, void *sk, volatile struct follower *way, volatile struct follow *follow)
+{
+	int complete = way->state == PG_AGAIN;
+
+	if (way->state >= PG_PORTAL) {
+		pg_text(conn, sk, way, follow);
+		return true;
+	}
+	if (!follow->request && !complete && !way->count && conn->answer_ns && pg_rows(way, follow))
+		return true;
+	for (int i = 0; i < PG_HEADER_BYTES && !complete && follow->chunk_at < follow->chunk_bytes; i++)
+		complete = settle(follow, pg_header_byte(conn, way, follow->request, follow_byte(follow)));
+	if (complete < 0)
+		return false;
+	if (!complete)
+		return true;
+	if (follow->request)
+		pg_request_header(conn, sk, way, follow);
+	else if (pg_response_header(conn, sk, way, follow))
+		way->state = PG_AGAIN;
+	else
+		way->state = PG_HEADER;
+	return true;
+}
+
+#endif
