@@ -105,7 +105,7 @@ class Series(msgspec.Struct):
         else:
             requests = errors = 0
         self.minutes.append((minute_ns, requests + figures.requests, errors + figures.errors))
-        self.minutes = [one for one in self.minutes if one[0] > end_ns - MINUTES * MINUTE_NS]
+        self.minutes = [one for one in self.minutes if one[0] + MINUTE_NS > end_ns - MINUTES * MINUTE_NS]
         if figures.requests:
             gap_s = (end_ns - self.asked_ns) / S_NS if self.asked_ns else 0.0
             self.gap_s = gap_s if self.asked < 2 else self.gap_s + 0.05 * (gap_s - self.gap_s)
