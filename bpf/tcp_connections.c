@@ -61,6 +61,7 @@ static __always_inline void closes(void *sk, u32 before, struct tcp_connection *
 	}
 	connection->flags |= CONNECTION_CLOSED;
 	connection_count(sk, connection, true);
+	connection_hide(sk, connection);
 }
 
 RAW_TRACEPOINT_PROBE(inet_sock_set_state)
@@ -140,6 +141,7 @@ int bpf_iter__bpf_map_elem__tcp_connections(struct visited_socket *ctx)
 	if (!connection || connection->flags & CONNECTION_CLOSED)
 		return 0;
 	find_peer(connection);
+	connection_make_findable((void *)key, connection);
 	if (connection->series.peer || bpf_ktime_get_ns() - connection->started_ns > YOUNG_NS)
 		connection_count((void *)key, connection, false);
 	return 0;

@@ -10,6 +10,7 @@
 
 #include "ends.h"
 #include "l4_series.h"
+#include "packet.h"
 #include "scope.h"
 
 #define MAX_CONNECTIONS 65536
@@ -22,6 +23,7 @@ enum connection_flag {
 	CONNECTION_ESTABLISHED = 2,
 	CONNECTION_CLOSED = 4,
 	CONNECTION_SETTLED = 8, /* its bytes are counted to the last */
+	CONNECTION_FINDABLE = 16, /* by its four-tuple */
 };
 
 struct tcp_totals {
@@ -69,6 +71,28 @@ static __always_inline void connection_establish(void *sk, struct tcp_connection
 	connection->join = ends_key(sk, role);
 	connection->flags |= CONNECTION_ESTABLISHED;
 	ends_join(connection->join, role, connection->series.instance);
+}
+
+static __always_inline void connection_make_findable(void *sk, struct tcp_connection *connection)
+{
+	struct tcp_tuple tuple = {};
+	u64 key = (u64)sk;
+
+	if (connection->flags & CONNECTION_FINDABLE || !(connection->flags & CONNECTION_ESTABLISHED))
+		return;
+	tuple_of_socket(&tuple, sk);
+	if (!tcp_tuples.update(&tuple, &key))
+		connection->flags |= CONNECTION_FINDABLE;
+}
+
+static __always_inline void connection_hide(void *sk, struct tcp_connection *connection)
+{
+	struct tcp_tuple tuple = {};
+
+	if (!(connection->flags & CONNECTION_FINDABLE))
+		return;
+	tuple_of_socket(&tuple, sk);
+	tcp_tuples.delete(&tuple);
 }
 
 static __always_inline void find_peer(struct tcp_connection *connection)

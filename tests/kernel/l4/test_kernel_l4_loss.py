@@ -54,6 +54,21 @@ print(retransmits)
 sys.stdin.read()
 """
 
+SLOW_SENDER = """
+import socket, sys
+c = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+for part in (7, int(sys.argv[3]) - 7):
+    sys.stdin.readline()
+    for _ in range(part // 1000):
+        c.sendall(b"x" * 1000)
+    c.sendall(b"x" * (part % 1000))
+    print("sent")
+while c.recv(1):
+    pass
+c.close()
+sys.stdin.read()
+"""
+
 LISTENER = """
 import socket, sys
 s = socket.create_server((sys.argv[1], 0), backlog=1)
@@ -107,6 +122,32 @@ def test_retransmissions_equal_what_tcp_says(lab: Lab) -> None:
     assert retransmits > 0
     assert retransmits == sent.retransmits
     assert "tc_egress" not in sent.drops
+
+
+def test_drops_on_the_way_in_are_the_receivers(lab: Lab) -> None:
+    """
+    A stranger's packets that are dropped before a socket was looked up count for the connection they were meant for.
+    """
+    here, there = lab.namespace("a"), lab.namespace("b")
+    lab.wire(here, there, "10.91.11")
+    lab.watch(f"netns:{there}")
+    eater = lab.program(EATER, "10.91.11.2", 300_007, 1, netns=there)
+    sender = lab.program(SLOW_SENDER, "10.91.11.2", eater.hear(), 300_007, netns=here)
+    sender.ask()
+    lab.until(lambda: lab.entries("tcp_tuples") == 1, "the connection is found by its four-tuple")
+    lossy_link.install(there, "toa", 0.1, ["ingress"])
+    try:
+        sender.ask()
+        sender.finish()
+        lab.until(lambda: lab.entries("tcp_connections") == 0, "all connections are forgotten")
+        dropped = lossy_link.dropped(there, "toa")
+    finally:
+        lossy_link.remove(there, "toa")
+    (served,) = lab.series()
+
+    assert dropped > 0
+    assert (lab.of(eater), dropped) == (served.instance, served.drops["tc_ingress"])
+    assert lab.entries("tcp_tuples") == 0
 
 
 def test_drops_of_this_host_have_their_reason(lab: Lab) -> None:
