@@ -10,8 +10,10 @@ import contextlib
 import itertools
 import json
 import shutil
+import subprocess
 import tempfile
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +33,6 @@ FLAGS: Final = (
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
     "--remote-debugging-port=0",
-    "about:blank",
 )
 KEYS: Final = {
     "ArrowRight": 39,
@@ -95,7 +96,7 @@ class Page:
         """
         try:
             async with asyncio.timeout(deadline_s):
-                while not (found := await self.run(script)):
+                while not (found := await self.run(script)):  # noqa: ASYNC110 - a page has no event for that
                     await asyncio.sleep(STEP_S)
         except TimeoutError:
             text = await self.run("document.body.innerText.slice(0, 600)")
@@ -161,9 +162,13 @@ class Page:
         """
         Keep what is seen as a PNG at *path*.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
         shot = await self.call("Page.captureScreenshot", format="png")
-        path.write_bytes(base64.b64decode(shot["data"]))
+        await asyncio.to_thread(_keep, path, base64.b64decode(shot["data"]))
+
+
+def _keep(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
 
 
 def _complaint(said: dict[str, Any]) -> str:
@@ -182,49 +187,56 @@ def _complaint(said: dict[str, Any]) -> str:
     return ""
 
 
-async def _address(profile: Path, process: asyncio.subprocess.Process) -> str:
+@contextlib.contextmanager
+def chromium(program: str) -> Iterator[str]:
+    """
+    Run a browser with an empty profile, and give the address where it can be driven.
+    """
+    profile = Path(tempfile.mkdtemp(prefix="meshlens-ui-"))
+    process = subprocess.Popen(
+        [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield _address(profile / "DevToolsActivePort", process)
+    finally:
+        process.terminate()
+        process.wait(DEADLINE_S)
+        shutil.rmtree(profile, ignore_errors=True)
+
+
+def _address(port_file: Path, process: subprocess.Popen[bytes]) -> str:
     """
     Return where the browser listens, once it has written it down.
     """
-    port_file = profile / "DevToolsActivePort"
-    async with asyncio.timeout(DEADLINE_S * 2):
-        while not port_file.exists() or "\n" not in port_file.read_text():  # noqa: ASYNC240 - a tiny local file
-            assert process.returncode is None, "Chromium ended at once"
-            await asyncio.sleep(STEP_S)
+    deadline_s = time.monotonic() + 2 * DEADLINE_S
+    while not port_file.exists() or "\n" not in port_file.read_text():
+        assert process.poll() is None, "Chromium ended at once"
+        assert time.monotonic() < deadline_s, "Chromium does not say where it listens"
+        time.sleep(STEP_S)
     return f"http://127.0.0.1:{port_file.read_text().splitlines()[0]}"
 
 
 @contextlib.asynccontextmanager
-async def chromium(program: str) -> AsyncIterator[Page]:
+async def tab(browser: str) -> AsyncIterator[Page]:
     """
-    Give a tab of a new browser, which ends with the context.
+    Give a new tab of the browser at the address *browser*; it is closed with the context.
     """
-    profile = Path(tempfile.mkdtemp(prefix="meshlens-ui-"))
-    process = await asyncio.create_subprocess_exec(
-        program,
-        *FLAGS[:-1],
-        f"--user-data-dir={profile}",
-        FLAGS[-1],
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        address = await _address(profile, process)
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"{address}/json/list") as answer:
-                tab = next(one for one in await answer.json() if one["type"] == "page")
-            async with session.ws_connect(tab["webSocketDebuggerUrl"], max_msg_size=0) as socket:
-                async with asyncio.TaskGroup() as tasks:
-                    page = Page(socket)
-                    listening = tasks.create_task(page.listen())
-                    for domain in ("Page", "Runtime", "Log"):
-                        await page.call(f"{domain}.enable")
-                    yield page
-                    await socket.close()
-                    listening.cancel()
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
-        shutil.rmtree(profile, ignore_errors=True)
+    async with aiohttp.ClientSession() as session:
+        async with session.put(f"{browser}/json/new?about:blank") as answer:
+            opened = await answer.json()
+        async with (
+            session.ws_connect(opened["webSocketDebuggerUrl"], max_msg_size=0) as connection,
+            asyncio.TaskGroup() as tasks,
+        ):
+            page = Page(connection)
+            listening = tasks.create_task(page.listen())
+            for domain in ("Page", "Runtime", "Log"):
+                await page.call(f"{domain}.enable")
+            yield page
+            await connection.close()
+            listening.cancel()
+        async with session.get(f"{browser}/json/close/{opened['id']}") as answer:
+            await answer.read()

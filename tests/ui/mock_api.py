@@ -1,5 +1,5 @@
 """
-An API that answers from an invented world: `python tests/ui/mock_api.py --estate 500 --port 8099`.
+An API that answers from an invented world: `python -m tests.ui.mock_api --estate 500 --port 8099`.
 """
 
 from __future__ import annotations
@@ -7,21 +7,23 @@ from __future__ import annotations
 import argparse
 import asyncio
 import datetime as dt
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
-import mock_data as m
-import mock_lists as lists
 import msgspec
 from aiohttp import web
 
 from services.query_api import answers as a
+from tests.ui import mock_data as m
+from tests.ui import mock_lists as lists
 
 DIST: Final = Path(__file__).parents[2] / "services/query_api/ui/dist"
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -81,16 +83,16 @@ class MockApi:
             "services/{id}": self._service,
             "services/{id}/timeline": self._service_line,
             "relations/{id}/timeline": self._relation_line,
-            "relations/{id}": lambda r: _answer(self.world.relations[r.match_info["id"]]),
-            "endpoints": lambda r: _page(lists.endpoints(self.world, r.query.get("service", ""))),
-            "spans": lambda r: _page(lists.spans(self.world, r.query.get("service", ""))),
-            "instances": lambda r: _page(lists.instances(self.world, r.query.get("service", ""))),
-            "anomalies": lambda _: _page(lists.anomalies(self.world)),
-            "alerts": lambda _: _page(list(self.world.alerts.values())),
-            "silences": lambda _: _page(self.world.silences),
-            "probes": lambda _: _page(list(self.world.probes.values())),
-            "status": lambda _: _answer(lists.status(self.world)),
-            "session": lambda _: _answer(a.Session(role="admin", needs_token=False)),
+            "relations/{id}": _told(lambda request: self.world.relations[request.match_info["id"]]),
+            "endpoints": _paged(lambda request: lists.endpoints(self.world, request.query.get("service", ""))),
+            "spans": _paged(lambda request: lists.spans(self.world, request.query.get("service", ""))),
+            "instances": _paged(lambda request: lists.instances(self.world, request.query.get("service", ""))),
+            "anomalies": _paged(lambda _: lists.anomalies(self.world)),
+            "alerts": _paged(lambda _: list(self.world.alerts.values())),
+            "silences": _paged(lambda _: self.world.silences),
+            "probes": _paged(lambda _: list(self.world.probes.values())),
+            "status": _told(lambda _: lists.status(self.world)),
+            "session": _told(lambda _: a.Session(role="admin", needs_token=False)),
         }
 
     @web.middleware
@@ -99,7 +101,7 @@ class MockApi:
         if self.broken and request.path.startswith("/api/"):
             problem = a.Problem(type="about:blank", title="Not ready", status=503, detail="PostgreSQL does not answer.")
             return web.Response(status=503, body=_json(problem), content_type="application/problem+json")
-        response: web.StreamResponse = await _called(handler, request)
+        response: web.StreamResponse = await handler(request)
         if not response.prepared:
             response.headers["Content-Security-Policy"] = POLICY
         return response
@@ -178,10 +180,15 @@ class MockApi:
         return response
 
 
-async def _called(handler: Any, request: web.Request) -> web.StreamResponse:
-    answer = handler(request)
-    response: web.StreamResponse = await answer if asyncio.iscoroutine(answer) else answer
-    return response
+def _told(answer: Callable[[web.Request], object]) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return _answer(answer(request))
+
+    return handle
+
+
+def _paged(items: Callable[[web.Request], list[Any]]) -> Handler:
+    return _told(lambda request: a.Page(items=items(request)))
 
 
 def _line(request: web.Request, figures: a.Rates) -> a.TimeLine:
@@ -213,10 +220,6 @@ def _event(name: str, told: object) -> bytes:
 
 def _answer(answer: object) -> web.Response:
     return web.Response(body=_json(answer), content_type="application/json")
-
-
-def _page(items: list[Any]) -> web.Response:
-    return _answer(a.Page(items=items))
 
 
 async def serve(api: MockApi, port: int) -> web.AppRunner:

@@ -7,7 +7,6 @@ Nothing here was measured: it is food for the page's tests.
 from __future__ import annotations
 
 import datetime as dt
-import math
 import random
 from dataclasses import dataclass, field
 from typing import Final
@@ -150,12 +149,12 @@ def shop() -> World:
     """
     world = World()
     for source, target, protocol, port, per_s, p50_s in SHOP_RELATIONS:
-        _relate(world, source, target, protocol, port, per_s, p50_s)
+        relate(world, source, target, protocol, port, per_s, p50_s)
     for name, kind, instances in SHOP_SERVICES:
         incoming = [relation for relation in world.relations.values() if relation.target == name]
         per_s = sum(relation.client.requests_per_s for relation in incoming)
         p50_s = max((relation.client.p50_s or 0.0 for relation in incoming), default=0.0) * 0.9
-        _serve(world, name, kind, instances, per_s, p50_s)
+        serve(world, name, kind, instances, per_s, p50_s)
     return world
 
 
@@ -164,7 +163,7 @@ def estate(count: int = 500) -> World:
     Return *count* services in domains, with some faults and some that are still learned.
     """
     world = World()
-    dice = random.Random(11)  # noqa: S311 - a picture, not a secret
+    dice = random.Random(11)
     names = [f"{domain}-{role}" for domain, _ in DOMAINS for role in ROLES]
     names += [f"{domain}-{role}-{number}" for number in range(2, 6) for domain, _ in DOMAINS for role in ROLES]
     layers = {domain: layer for domain, layer in DOMAINS}
@@ -177,19 +176,12 @@ def estate(count: int = 500) -> World:
             continue
         for target in {*dice.sample(others, 2), dice.choice(same)}:
             protocol = PROTOCOLS.get(KINDS.get(target.split("-")[1], ""), "http")
-            _relate(world, name, target, protocol, 8080, dice.lognormvariate(2.5, 1.4), dice.lognormvariate(-5, 1))
+            relate(world, name, target, protocol, 8080, dice.lognormvariate(2.5, 1.4), dice.lognormvariate(-5, 1))
     for name in names:
         role = name.split("-")[1]
-        _serve(world, name, KINDS.get(role, "service"), dice.randint(1, 6), dice.lognormvariate(3, 1.3), 0.02)
+        serve(world, name, KINDS.get(role, "service"), dice.randint(1, 6), dice.lognormvariate(3, 1.3), 0.02)
     _trouble(world, names, dice)
     return world
-
-
-def point_count(start: dt.datetime, end: dt.datetime, step_s: int) -> int:
-    """
-    Return how many steps of *step_s* lie between *start* and *end*.
-    """
-    return max(1, math.ceil((end - start).total_seconds() / step_s))
 
 
 def _trouble(world: World, names: list[str], dice: random.Random) -> None:
@@ -208,7 +200,10 @@ def _trouble(world: World, names: list[str], dice: random.Random) -> None:
             world.colour(name, a.State(own="grey", learning=True))
 
 
-def _relate(world: World, source: str, target: str, protocol: str, port: int, per_s: float, p50_s: float) -> None:
+def relate(world: World, source: str, target: str, protocol: str, port: int, per_s: float, p50_s: float) -> None:
+    """
+    Let *source* ask *target*.
+    """
     relation = f"{source}->{target}:{protocol}"
     world.relations[relation] = a.RelationEdge(
         id=relation,
@@ -223,7 +218,10 @@ def _relate(world: World, source: str, target: str, protocol: str, port: int, pe
     )
 
 
-def _serve(world: World, name: str, kind: str, instances: int, per_s: float, p50_s: float) -> None:
+def serve(world: World, name: str, kind: str, instances: int, per_s: float, p50_s: float) -> None:
+    """
+    Add the service *name*.
+    """
     world.services[name] = a.ServiceNode(
         id=name,
         name=name,

@@ -8,10 +8,10 @@ import datetime as dt
 import math
 from typing import Final
 
-import mock_data as m
 import msgspec
 
 from services.query_api import answers as a
+from tests.ui import mock_data as m
 
 HTTP: Final = (
     "GET /products",
@@ -136,6 +136,7 @@ def anomalies(world: m.World) -> list[a.Anomaly]:
     now = dt.datetime.now(dt.UTC)
     past = m.reason("error_ratio", "orange", 0.081, 0.001, "ratio", "8.1 % of requests fail; 0.1 % is usual")
     first = [name for name, node in world.services.items() if node.kind == "service"][:1]
+    past_ones: tuple[tuple[a.LevelName, int], ...] = (("orange", 26), ("yellow", 49))
     found = [
         a.Anomaly(
             entity=entity,
@@ -146,7 +147,7 @@ def anomalies(world: m.World) -> list[a.Anomaly]:
             reasons=[past],
         )
         for entity in first
-        for level, ago in (("orange", 26), ("yellow", 49))
+        for level, ago in past_ones
     ]
     return [
         a.Anomaly(

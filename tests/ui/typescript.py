@@ -47,7 +47,7 @@ def typescript(kind: ms.Type) -> str:
         case ms.DictType(value_type=value):
             return f"Record<string, {typescript(value)}>"
         case ms.UnionType(types=types):
-            return " | ".join(sorted({typescript(one) for one in types}, key=lambda text: text == "null"))
+            return " | ".join(sorted({typescript(one) for one in types}, key=lambda text: (text == "null", text)))
         case ms.StructType(cls=cls):
             return cls.__name__
         case ms.AnyType():

@@ -60,7 +60,7 @@ function same(a: Props, b: Props): boolean {
     a.dim === b.dim &&
     a.reachable === b.reachable &&
     a.far === b.far &&
-    (a.node === b.node || face(a.node, a.far) === face(b.node, a.far))
+    (a.node === b.node || face(a.node, a.far && !a.reachable) === face(b.node, b.far && !b.reachable))
   );
 }
 
