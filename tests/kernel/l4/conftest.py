@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from shared.messages.kernel import Instance, L4Series
 
 PROBES: Final = ("process_lifetime", "listen_queue", "tcp_connections", "tcp_resets", "packet_drop")
-HELD: Final = ("instances", "families", "listeners", "listening", "tcp_connections", "tcp_tuples", "ends", "scope_marks",
-               "l4_series_0", "l4_notes_0")  # fmt: skip
+HELD: Final = (
+    "instances", "families", "listeners", "listening", "tcp_connections", "tcp_tuples", "ends",
+    "scope_marks", "l4_series_0", "l4_notes_0",
+)  # fmt: skip
 """Maps that are emptied after each test."""
 DEADLINE_S: Final = 20.0
 
