@@ -14,11 +14,13 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from shared import histogram
+from shared.messages.anomaly import Level
 from shared.messages.topology import Red, RelationFigures, Service, ServiceFigures, Tcp, TopologyWindow
 from shared.units import MS_NS, US_NS, WINDOW_NS, WINDOW_S
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
 KINDS: Final = {
     "load": "client",
@@ -216,3 +218,16 @@ class Shop:
                 rtt=histogram.to_flat(rtt),
             ),
         )
+
+
+DATABASE: Final = relation_id("catalog", "database")
+FAULTS: Final[dict[str, tuple[Callable[[Shop], None], set[str], Level]]] = {
+    "errors": (lambda shop: shop.errors.update(payments=0.5), {"payments"}, Level.RED),
+    "slowness": (lambda shop: shop.slow_ms.update(payments=400), {"payments"}, Level.RED),
+    "slow database": (lambda shop: shop.slow_ms.update(database=300), {"database"}, Level.RED),
+    "dead": (lambda shop: shop.dead.add("payments"), {"payments", relation_id("checkout", "payments")}, Level.RED),
+    "dead cache": (lambda shop: shop.dead.add("cache"), {"cache", relation_id("catalog", "cache")}, Level.RED),
+    "loss": (lambda shop: shop.lossy.update({DATABASE: 0.1}), {DATABASE}, Level.RED),
+    "leak": (lambda shop: shop.leaking.update({DATABASE: 50}), {DATABASE}, Level.YELLOW),
+}
+"""What it does, whose fault it is, and the colour that must come of it within thirty seconds."""

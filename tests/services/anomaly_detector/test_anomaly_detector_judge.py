@@ -7,7 +7,6 @@ A simulated shop: calm without a fault, and with one the guilty is coloured and 
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -18,24 +17,10 @@ from services.anomaly_detector.judge import Judge, Judgement, Limits
 from shared.discover import extensions
 from shared.errors import Malformed
 from shared.messages.anomaly import Level, Verdict
-from tests.services.anomaly_detector.simulation import Shop, relation_id
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.services.anomaly_detector.simulation import FAULTS, Shop
 
 DETECTORS = extensions(detectors, "DETECTOR", Detector)  # type: ignore[type-abstract]  # only used for isinstance
-DATABASE = relation_id("catalog", "database")
 WARM = 15
-
-FAULTS: dict[str, tuple[Callable[[Shop], None], set[str], Level]] = {
-    "errors": (lambda shop: shop.errors.update(payments=0.5), {"payments"}, Level.RED),
-    "slowness": (lambda shop: shop.slow_ms.update(payments=400), {"payments"}, Level.RED),
-    "slow database": (lambda shop: shop.slow_ms.update(database=300), {"database"}, Level.RED),
-    "dead": (lambda shop: shop.dead.add("payments"), {"payments", relation_id("checkout", "payments")}, Level.RED),
-    "dead cache": (lambda shop: shop.dead.add("cache"), {"cache", relation_id("catalog", "cache")}, Level.RED),
-    "loss": (lambda shop: shop.lossy.update({DATABASE: 0.1}), {DATABASE}, Level.RED),
-    "leak": (lambda shop: shop.leaking.update({DATABASE: 50}), {DATABASE}, Level.YELLOW),
-}
 
 
 def new_judge() -> Judge:
