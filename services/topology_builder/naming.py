@@ -65,6 +65,9 @@ PROGRAM_KINDS: Final[dict[str, str]] = {
 }
 PROTOCOL_KINDS: Final[dict[str, str]] = {"postgresql": "database", "redis": "cache", "dns": "dns"}
 
+SAME_FILE: Final = {"redis-check-rdb": "redis-server", "redis-check-aof": "redis-server"}
+"""Programs that are one file under several names (Debian), where the kernel knows the file only."""
+
 FIELDS: Final = ("executable", "arguments", "cgroup", "container")
 
 
@@ -108,7 +111,8 @@ def program(instance: Instance) -> str:
     """
     Return the bare name of the executable.
     """
-    return instance.executable.removesuffix(" (deleted)").rpartition("/")[2] or instance.comm
+    name = instance.executable.removesuffix(" (deleted)").rpartition("/")[2] or instance.comm
+    return SAME_FILE.get(name, name)
 
 
 def service_name(instance: Instance, rules: Collection[Override] = ()) -> str:
@@ -120,7 +124,8 @@ def service_name(instance: Instance, rules: Collection[Override] = ()) -> str:
             return rule.service
     name = program(instance)
     if not INTERPRETERS.fullmatch(name) and name not in APPLICATION_SERVERS:
-        return fit(telling(instance.executable.removesuffix(" (deleted)"))) or fit(instance.comm) or "unnamed"
+        path = instance.executable.removesuffix(" (deleted)").rpartition("/")[0]
+        return fit(telling(f"{path}/{name}")) or fit(instance.comm) or "unnamed"
     words = script_words(instance)
     if words and words[0].rpartition("/")[2] in APPLICATION_SERVERS and len(words) > 1:
         words = words[1:]

@@ -23,8 +23,8 @@ HOUR_S: Final = 3600
 DAY_S: Final = 24 * HOUR_S
 STEP_NS: Final = 600 * S_NS
 """The most that one transaction rolls up."""
-SETTLE_NS: Final = 15 * S_NS
-"""How long after its end a minute is rolled up: its last window is closed by then."""
+SETTLE_NS: Final = 4 * S_NS
+"""How long after its end a minute is rolled up: its last window is being filled by then, or stored."""
 
 
 class Level(NamedTuple):

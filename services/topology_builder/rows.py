@@ -175,5 +175,5 @@ def _tcp_counts(tcp: TcpSum) -> Row:
 
 
 def _tcp_rest(tcp: TcpSum) -> Row:
-    failed, drops = (json.dumps(counts) if counts else "{}" for counts in (tcp.failed, tcp.drops))
+    failed, drops = (json.dumps(counts) if counts else None for counts in (tcp.failed, tcp.drops))
     return numeric(tcp.connect), numeric(tcp.rtt), failed, drops

@@ -218,8 +218,8 @@ create table service_figures (
     duration numeric not null default 0,
     connect numeric not null default 0,
     rtt numeric not null default 0,
-    failed jsonb not null default '{}',
-    drops jsonb not null default '{}',
+    failed jsonb,
+    drops jsonb,
     primary key (resolution, start, service_id)
 ) partition by list (resolution);
 comment on table service_figures is 'What each service provided, as its own side saw it, or its callers'' where it is out of sight. One row for each bucket of time at each resolution; parts of a bucket add up. Distribute by service_id.';
@@ -246,8 +246,8 @@ comment on column service_figures.own_side is 'True when the figures come from t
 comment on column service_figures.duration is 'Packed histogram of the durations.';
 comment on column service_figures.connect is 'Packed histogram of the times from connect to established.';
 comment on column service_figures.rtt is 'Packed histogram of the smoothed round-trip times.';
-comment on column service_figures.failed is 'Connections that could not be opened: errno to count.';
-comment on column service_figures.drops is 'Packets of these connections that the kernel dropped: reason to count.';
+comment on column service_figures.failed is 'Connections that could not be opened: errno to count; null for none.';
+comment on column service_figures.drops is 'Packets of these connections that the kernel dropped: reason to count; null for none.';
 
 -- What each instance provided.
 create table instance_figures (
@@ -337,8 +337,8 @@ create table relation_figures (
     server_duration numeric not null default 0,
     connect numeric not null default 0,
     rtt numeric not null default 0,
-    failed jsonb not null default '{}',
-    drops jsonb not null default '{}',
+    failed jsonb,
+    drops jsonb,
     primary key (resolution, start, relation_id)
 ) partition by list (resolution);
 comment on table relation_figures is 'What one service asked of another over one protocol, as both ends saw it. One row for each bucket of time at each resolution; parts of a bucket add up. Distribute by relation_id.';
@@ -372,8 +372,8 @@ comment on column relation_figures.client_duration is 'Packed histogram of the d
 comment on column relation_figures.server_duration is 'Packed histogram of the durations as the callee saw them.';
 comment on column relation_figures.connect is 'Packed histogram of the times from connect to established.';
 comment on column relation_figures.rtt is 'Packed histogram of the smoothed round-trip times.';
-comment on column relation_figures.failed is 'Connections that could not be opened: errno to count.';
-comment on column relation_figures.drops is 'Packets of these connections that the kernel dropped: reason to count.';
+comment on column relation_figures.failed is 'Connections that could not be opened: errno to count; null for none.';
+comment on column relation_figures.drops is 'Packets of these connections that the kernel dropped: reason to count; null for none.';
 
 create table resolutions (
     resolution integer primary key,
@@ -392,7 +392,7 @@ comment on column resolutions.finer is 'The width that the ends of a range at th
 comment on column resolutions.keep is 'How long it is kept.';
 
 create function add_counts(a jsonb, b jsonb) returns jsonb
-language sql immutable parallel safe as $$
+language sql immutable strict parallel safe as $$
     select coalesce(jsonb_object_agg(key, total), '{}')
     from (
         select key, sum(value::bigint) as total
@@ -403,7 +403,7 @@ $$;
 comment on function add_counts is 'Adds two objects of counts, key by key.';
 
 create aggregate sum_counts(jsonb) (sfunc = add_counts, stype = jsonb, initcond = '{}', parallel = safe);
-comment on aggregate sum_counts(jsonb) is 'Adds objects of counts, key by key.';
+comment on aggregate sum_counts(jsonb) is 'Adds objects of counts, key by key; none at all are an empty object.';
 
 create function bucket_start(at timestamptz, resolution integer) returns timestamptz
 language sql immutable parallel safe as $$
@@ -495,8 +495,8 @@ language sql stable parallel safe as $$
         sum(f.duration),
         sum(f.connect),
         sum(f.rtt),
-        coalesce(sum_counts(f.failed) filter (where f.failed <> '{}'), '{}'),
-        coalesce(sum_counts(f.drops) filter (where f.drops <> '{}'), '{}')
+        sum_counts(f.failed),
+        sum_counts(f.drops)
     from pieces_between(since, till) as p
     cross join lateral (
         select
@@ -677,8 +677,8 @@ language sql stable parallel safe as $$
         sum(f.server_duration),
         sum(f.connect),
         sum(f.rtt),
-        coalesce(sum_counts(f.failed) filter (where f.failed <> '{}'), '{}'),
-        coalesce(sum_counts(f.drops) filter (where f.drops <> '{}'), '{}')
+        sum_counts(f.failed),
+        sum_counts(f.drops)
     from pieces_between(since, till) as p
     cross join lateral (
         select

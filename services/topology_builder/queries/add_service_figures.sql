@@ -75,5 +75,11 @@ on conflict (resolution, start, service_id) do update set
     duration = figures.duration + excluded.duration,
     connect = figures.connect + excluded.connect,
     rtt = figures.rtt + excluded.rtt,
-    failed = case when excluded.failed = '{}' then figures.failed else add_counts(figures.failed, excluded.failed) end,
-    drops = case when excluded.drops = '{}' then figures.drops else add_counts(figures.drops, excluded.drops) end
+    failed = case
+        when excluded.failed is null then figures.failed
+        else add_counts(coalesce(figures.failed, '{}'), excluded.failed)
+    end,
+    drops = case
+        when excluded.drops is null then figures.drops
+        else add_counts(coalesce(figures.drops, '{}'), excluded.drops)
+    end

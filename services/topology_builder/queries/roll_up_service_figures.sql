@@ -50,8 +50,8 @@ select
     sum(fine.duration),
     sum(fine.connect),
     sum(fine.rtt),
-    coalesce(sum_counts(fine.failed) filter (where fine.failed <> '{}'), '{}'),
-    coalesce(sum_counts(fine.drops) filter (where fine.drops <> '{}'), '{}')
+    nullif(sum_counts(fine.failed), '{}'),
+    nullif(sum_counts(fine.drops), '{}')
 from service_figures as fine
 cross join resolutions as coarse
 where fine.resolution = 10
@@ -81,5 +81,11 @@ on conflict (resolution, start, service_id) do update set
     duration = figures.duration + excluded.duration,
     connect = figures.connect + excluded.connect,
     rtt = figures.rtt + excluded.rtt,
-    failed = case when excluded.failed = '{}' then figures.failed else add_counts(figures.failed, excluded.failed) end,
-    drops = case when excluded.drops = '{}' then figures.drops else add_counts(figures.drops, excluded.drops) end
+    failed = case
+        when excluded.failed is null then figures.failed
+        else add_counts(coalesce(figures.failed, '{}'), excluded.failed)
+    end,
+    drops = case
+        when excluded.drops is null then figures.drops
+        else add_counts(coalesce(figures.drops, '{}'), excluded.drops)
+    end
