@@ -23,6 +23,7 @@ NAMED = [
     ("/usr/lib/jvm/bin/java", ["com.acme.Billing"], "Billing"),
     ("/usr/sbin/nginx", ["nginx"], "nginx"),
     ("/usr/bin/redis-server", [], "redis-server"),
+    ("/usr/bin/redis-check-rdb", ["redis-server"], "redis-server"),
     ("/usr/lib/postgresql/15/bin/postgres", [], "postgres"),
     ("/srv/stock/server", [], "stock"),
     ("/srv/stock/server (deleted)", [], "stock"),
