@@ -1,5 +1,5 @@
 // The figures of the edges that are looked at, above everything else, where the map has no room to show all.
-import { looseLabel } from "./labels";
+import { placed } from "./labels";
 import { edgeLabels, graph, hoveredId, layout, lit } from "./mapState";
 
 const MOST = 24;
@@ -7,22 +7,21 @@ const MOST = 24;
 export function EdgeFigures() {
   const shown = lit.value;
   const over = hoveredId.value;
-  const labels = edgeLabels.value;
+  const all = edgeLabels.value;
   const edges = graph.value.edges.filter(
-    (edge) =>
-      edge.id === over || edge.id === shown?.edge || (shown?.node && (edge.source === shown.node || edge.target === shown.node)),
+    ({ id, source, target }) =>
+      !all.get(id)?.clear && (id === over || id === shown?.edge || source === shown?.node || target === shown?.node),
   );
+  const labels = placed(edges.slice(0, MOST), layout.value);
   return (
     <g class="edge-figures" aria-hidden="true">
-      {edges.slice(0, MOST).map((edge) => {
-        const label = labels.get(edge.id) ?? looseLabel(edge, layout.value);
-        if (!label || label.clear) return null;
-        return (
-          <text key={edge.id} class="edge-label" x={label.at.x} y={label.at.y}>
+      {[...labels].map(([id, label]) =>
+        label.clear || id === over ? (
+          <text key={id} class="edge-label" x={label.at.x} y={label.at.y}>
             {label.text}
           </text>
-        );
-      })}
+        ) : null,
+      )}
     </g>
   );
 }

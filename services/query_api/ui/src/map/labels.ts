@@ -15,7 +15,7 @@ export interface Label {
 
 const LETTER = 6.1;
 const HEIGHT = 15;
-const SHARES = [0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78];
+const SHARES = [0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78, 0.15, 0.85];
 const SIGN_ABOVE = 20;
 /** With more edges than this, figures show only on what is looked at. */
 export const LABELLED = 48;
@@ -26,18 +26,22 @@ export function labelText(edge: GraphEdge): string {
   return `${rate(edge.requestsPerS)} · ${duration(edge.p95)}${failing}`;
 }
 
-/** The labels of a graph that has room for them; the one of any edge that is looked at comes from `looseLabel`. */
+/** The labels of a graph that has room for them; what is looked at in a fuller one gets its own from `placed`. */
 export function labelsOf(graph: Graph, layout: Layout): Map<string, Label> {
-  if (graph.edges.length > LABELLED) return new Map();
+  return graph.edges.length > LABELLED ? new Map() : placed(graph.edges, layout);
+}
+
+/** A label for each of *edges*: the bad and the busy choose first. */
+export function placed(edges: readonly GraphEdge[], layout: Layout): Map<string, Label> {
   const taken: Box[] = [...layout.positions.values()].map((one) => around(one, NODE_W + 6, NODE_H + 6));
   const labels = new Map<string, Label>();
-  const busiest = [...graph.edges].sort((a, b) => Number(isTrouble(b.level)) - Number(isTrouble(a.level)) || b.requestsPerS - a.requestsPerS);
-  for (const edge of busiest) {
+  const inTurn = [...edges].sort((a, b) => Number(isTrouble(b.level)) - Number(isTrouble(a.level)) || b.requestsPerS - a.requestsPerS);
+  for (const edge of inTurn) {
     const [from, to] = [layout.positions.get(edge.source), layout.positions.get(edge.target)];
     if (!from || !to) continue;
     const curves = cubics(from, to, layout.routes.get(edge.id));
     const text = labelText(edge);
-    const sized = (place: Point) => around({ x: place.x, y: place.y }, text.length * LETTER, HEIGHT);
+    const sized = (place: Point) => around(place, text.length * LETTER, HEIGHT);
     const free = SHARES.map((share) => along(curves, share)).find((place) => !taken.some((box) => meet(box, sized(place))));
     const place = free ?? along(curves, 0.5);
     const clear = free !== undefined;
@@ -45,13 +49,6 @@ export function labelsOf(graph: Graph, layout: Layout): Map<string, Label> {
     labels.set(edge.id, { text, at: place, sign: { x: place.x, y: place.y - (clear ? SIGN_ABOVE : 0) }, clear });
   }
   return labels;
-}
-
-export function looseLabel(edge: GraphEdge, layout: Layout): Label | null {
-  const [from, to] = [layout.positions.get(edge.source), layout.positions.get(edge.target)];
-  if (!from || !to) return null;
-  const place = along(cubics(from, to, layout.routes.get(edge.id)), 0.5);
-  return { text: labelText(edge), at: place, sign: place, clear: false };
 }
 
 function around(centre: Point, width: number, height: number): Box {
