@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -40,6 +41,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     part: str
     state: Literal["ok", "falls back", "missing", "note"]
     text: str
+    misses: str = ""
+    """What the operator does not see."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,41 +58,62 @@ def run(arguments: argparse.Namespace) -> int:
     Print what was found; the exit status is 1 when something needed is missing.
     """
     data = DataDirectory(arguments.data_dir or default_path())
-    findings = [*_servers(data.path, arguments.user), *_page(), *_demo()]
     kernel = kernel_part()
+    findings = [*kernel_findings(kernel), *_servers(data.path, arguments.user), *_page(), *_demo()]
     if arguments.json:
         print(json.dumps({"kernel": kernel, "findings": msgspec.to_builtins(findings)}, indent=2))
     else:
-        _print_kernel(kernel)
-        for finding in findings:
-            print(f"{MARKS[finding.state]} {finding.part:22} {finding.text}")
-    return 1 if any(finding.state == "missing" for finding in findings) or not kernel.get("ok", True) else 0
+        print("\n".join(table(findings)))
+    return 1 if any(finding.state == "missing" for finding in findings) else 0
+
+
+def table(findings: list[Finding]) -> list[str]:
+    """
+    Return *findings* as lines for people.
+    """
+    lines = []
+    for finding in findings:
+        lines.append(f"{MARKS[finding.state]} {finding.part:20} {finding.text}")
+        lines += [f"{'':23}{line}" for line in textwrap.wrap(finding.misses, 100)]
+    return [*lines, "", "   ".join(f"{mark} {state}" for state, mark in MARKS.items())]
 
 
 def kernel_part() -> dict[str, Any]:
     """
-    Return what probe-manager says about the kernel, as JSON or as text.
+    Return what probe-manager found out about the kernel: each probe really loaded, with nothing in scope.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "services.probe_manager", "--doctor", "--json"],
+        [sys.executable, "-m", "services.probe_manager", "--doctor"],
         cwd=repository(), capture_output=True, text=True, check=False, timeout=KERNEL_S,
     )  # fmt: skip
     try:
         report = json.loads(done.stdout)
     except ValueError:
-        return {"ok": done.returncode == 0, "text": (done.stdout or done.stderr).strip()}
-    return report if isinstance(report, dict) else {"ok": done.returncode == 0, "probes": report}
+        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        return {"error": " ".join(last) or f"probe-manager ended with status {done.returncode}"}
+    return report if isinstance(report, dict) else {"error": "probe-manager answered something else than a report"}
 
 
-def _print_kernel(kernel: dict[str, Any]) -> None:
-    if "text" in kernel:
-        print(kernel["text"])
-        return
-    done = subprocess.run(
-        [sys.executable, "-m", "services.probe_manager", "--doctor"],
-        cwd=repository(), capture_output=True, text=True, check=False, timeout=KERNEL_S,
-    )  # fmt: skip
-    print(done.stdout.rstrip())
+def kernel_findings(kernel: dict[str, Any]) -> list[Finding]:
+    """
+    Return the part about the kernel as findings.
+    """
+    if "error" in kernel:
+        remedy = ": apt-get install python3-bpfcc, then `make setup`" if "bcc" in kernel["error"] else ""
+        return [Finding(part="kernel", state="missing", text=f"{kernel['error']}{remedy}")]
+    found = [Finding(part="kernel", state="ok", text=f"{kernel['kernel']} {kernel['machine']}")]
+    for check in kernel["checks"]:
+        text = f"{check['found']}; {check['remedy']}" if check["remedy"] else check["found"]
+        found.append(Finding(part=check["name"], state="ok" if check["ok"] else "missing", text=text))
+    return found + [_probe(probe) for probe in kernel["probes"]]
+
+
+def _probe(probe: dict[str, Any]) -> Finding:
+    misses = f"misses {probe['misses']}" if probe["misses"] else ""
+    if not probe["works"]:
+        return Finding(part=probe["name"], state="missing", text=probe["error"].splitlines()[-1], misses=misses)
+    state: Literal["ok", "falls back"] = "falls back" if probe["fallback"] else "ok"
+    return Finding(part=probe["name"], state=state, text=probe["hook"], misses=misses)
 
 
 def _servers(data: Path, user: str) -> list[Finding]:
