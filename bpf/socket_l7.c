@@ -75,10 +75,10 @@ BPF_PROG_ARRAY(tails_sock_send_length, 8);
 #endif
 
 /*
- * Takes up to TURNS turns with *turn*. True when there is more and the program has to call itself; the kernel lets it do that
+ * Takes up to *turns_each* turns with *turn*. True when there is more and the program has to call itself; the kernel lets it do that
  * 33 times, after which the place in the stream is lost.
  */
-#define FOLLOW(name, again, turn)                                                                                      \
+#define FOLLOW(name, turns_each, again, turn)                                                                          \
 	static __always_inline bool follow_##name(void *sk)                                                            \
 	{                                                                                                              \
 		volatile struct follow *follow = follow_here();                                                        \
@@ -92,7 +92,7 @@ BPF_PROG_ARRAY(tails_sock_send_length, 8);
 		if (!conn)                                                                                             \
 			return false;                                                                                  \
 		way = follow->request ? &conn->ways[0] : &conn->ways[1];                                               \
-		for (int i = 0; i < TURNS; i++) {                                                                      \
+		for (int i = 0; i < turns_each; i++) {                                                                      \
 			if (!(again) && way->skip)                                                                     \
 				follow_skip(way, follow);                                                              \
 			if (!(again) && follow->chunk_at >= follow->chunk_bytes) {                                     \
@@ -130,8 +130,8 @@ BPF_PROG_ARRAY(tails_sock_send_length, 8);
 ONCE(name_http, http_name(conn, sk))
 ONCE(take_dns, dns_datagram(conn, sk, follow))
 
-FOLLOW(redis, false, redis_turn)
-FOLLOW(postgresql, way->state == PG_AGAIN, pg_turn)
+FOLLOW(redis, REDIS_TURNS, false, redis_turn)
+FOLLOW(postgresql, PG_TURNS, way->state == PG_AGAIN, pg_turn)
 
 static __always_inline void call_read(struct call_registers *call, void *registers)
 {

@@ -93,6 +93,7 @@ struct conn {
 	u32 groups_opened; /* PostgreSQL: batches that the client has ended, that the server has answered */
 	u32 groups_done;
 	u64 name; /* PostgreSQL: hash of the name that is being read */
+	u64 parsed; /* PostgreSQL: hash of the name of the statement that was parsed last */
 	struct sql_text sql;
 	u64 answer_ns; /* PostgreSQL: when the oldest request's response began */
 	struct follower ways[2]; /* of requests, of responses */
@@ -104,6 +105,12 @@ struct conn {
 
 struct pipeline {
 	struct request requests[MAX_IN_FLIGHT];
+};
+
+struct verdict_key {
+	u32 instance;
+	u16 port;
+	u16 unused;
 };
 
 struct ends {
@@ -122,6 +129,7 @@ BPF_SK_STORAGE(l7_conns, struct conn);
 BPF_SK_STORAGE(l7_pipelines, struct pipeline);
 #endif
 BPF_TABLE("lru_hash", u64, struct ends, l7_ends, 65536);
+BPF_F_TABLE("hash", struct verdict_key, u32, l7_verdicts, 4096, BPF_F_NO_PREALLOC);
 
 /* The task that runs now, typed: its fields can be loaded without a call. */
 #define CURRENT() ((void *)bpf_get_current_task_btf())
@@ -235,6 +243,20 @@ static __always_inline u32 join_ends(u64 id, u8 role, u32 instance)
 	return both->instance[!(role & 1)];
 }
 
+/*
+ * What protocol-parser made of earlier connections like this one. It counts for protocols that are followed only: their
+ * bytes contradict a wrong one at once.
+ */
+static __always_inline u8 verdict_on(struct conn *conn)
+{
+	struct verdict_key key = {.instance = conn->instance, .port = conn->port};
+	u32 *protocol = l7_verdicts.lookup(&key);
+
+	if (protocol && (*protocol == PROTOCOL_POSTGRESQL || *protocol == PROTOCOL_REDIS))
+		return *protocol;
+	return PROTOCOL_UNKNOWN;
+}
+
 static __always_inline void conn_name(struct conn *conn, void *sk, u8 role)
 {
 	u16 dport = READ(u16, sk, OFF_sock_common__skc_dport), num = READ(u16, sk, OFF_sock_common__skc_num);
@@ -267,6 +289,8 @@ static __always_inline struct conn *conn_begin(void *sk, u32 instance, u8 role)
 	conn->tgid = bpf_get_current_pid_tgid() >> 32;
 	conn->datagram = kind == 17;
 	conn_name(conn, sk, role);
+	if (!conn->datagram)
+		conn->protocol = verdict_on(conn);
 	return conn;
 }
 

@@ -13,7 +13,6 @@
 #include "text.h"
 
 #define CHUNK_BYTES 256
-#define TURNS 24
 #define MAX_TAIL_CALLS 32
 
 struct follow {

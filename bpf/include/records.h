@@ -37,6 +37,7 @@ enum lost_request_cause {
 	LOST_DATAGRAM_UNRECOGNISED, /* datagrams of protocols that nobody recognised */
 	LOST_CLOSED_IN_FLIGHT, /* requests beyond the first 32 in flight when their connection closed */
 	LOST_DNS_TABLE_FULL, /* DNS queries beyond those that one socket may have in flight */
+	LOST_PROGRAM_BUSY, /* events that came while the same program ran on that processor; the kernel counts them */
 };
 
 struct series_key {
@@ -87,11 +88,9 @@ struct sample {
 
 /* One for the node; user space writes it, and finds it again after a restart. */
 struct control {
-	u64 epoch;
-	u64 number; /* of the next batch */
-	u64 started_ns; /* unix time at which the batch to be drained next began */
-	u32 active; /* which of the two series maps the programs fill */
-	u32 unused;
+	u64 unused[3];
+	u32 active; /* which of the two buffers the programs fill */
+	u32 reserved;
 };
 
 _Static_assert(sizeof(struct series_key) == 40, "decode.py reads 40 bytes");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The hash of a statement without its values: numbers, quoted literals, parameters and lists of them are one mark, letters
- * have no case, white space is one space.
+ * have no case, white space is one space, and comments between slash and star are nothing.
  */
 #ifndef MESHLENS_SQL_H
 #define MESHLENS_SQL_H
@@ -10,7 +10,7 @@
 
 #define SQL_BYTES 256
 
-enum sql_mode { SQL_PLAIN, SQL_WORD, SQL_NUMBER, SQL_QUOTED };
+enum sql_mode { SQL_PLAIN, SQL_WORD, SQL_NUMBER, SQL_QUOTED, SQL_SLASH, SQL_COMMENT, SQL_STAR };
 
 static __always_inline void sql_start(volatile struct sql_text *text)
 {
@@ -29,8 +29,31 @@ static __always_inline void sql_value(volatile struct sql_text *text)
 	text->separator = 0;
 }
 
+/* Inside a comment, or behind a slash that may begin one. True when the byte is used up. */
+static __always_inline bool sql_comment(volatile struct sql_text *text, u8 c)
+{
+	u8 mode = text->mode;
+
+	if (mode == SQL_SLASH && c != '*') {
+		text->hash = mix(text->hash, '/');
+		text->mode = SQL_PLAIN;
+		return false;
+	}
+	if (c == '*')
+		text->mode = mode == SQL_SLASH ? SQL_COMMENT : SQL_STAR;
+	else
+		text->mode = mode == SQL_STAR && c == '/' ? SQL_PLAIN : SQL_COMMENT;
+	return true;
+}
+
 static __always_inline void sql_byte(volatile struct sql_text *text, u8 c)
 {
+	if (text->mode >= SQL_SLASH && sql_comment(text, c))
+		return;
+	if (c == '/' && text->mode != SQL_QUOTED) {
+		text->mode = SQL_SLASH;
+		return;
+	}
 	if (text->mode == SQL_QUOTED) {
 		if (c == '\'')
 			text->mode = SQL_PLAIN;

@@ -17,8 +17,10 @@
 #define PG_SSL_REQUEST 80877103
 #define PG_GSS_REQUEST 80877104
 #define PG_HEADER_BYTES 5
+#define PG_TURNS 12 /* as many as the verifier follows */
 #define PG_ROWS 8 /* of a result in one turn */
-#define PG_TEXT_BYTES 4 /* of a text in one turn */
+#define PG_TEXT_BYTES 4 /* of a statement in one turn */
+#define PG_NAME_BYTES 16 /* of a name in one turn */
 #define PG_MAX_MESSAGE (1 << 30)
 
 enum pg_state { PG_HEADER, PG_AGAIN, PG_PORTAL, PG_BIND_NAME, PG_PARSE_NAME, PG_SQL };
@@ -58,26 +60,30 @@ static __always_inline u32 pg_back(volatile struct follow *follow)
 	return follow->chunk_at >= PG_HEADER_BYTES ? PG_HEADER_BYTES : 0;
 }
 
-static __always_inline void pg_push(struct conn *conn, void *sk, volatile struct follow *follow, volatile struct follower *way,
-				    u64 endpoint)
+/* Keeps the head of the message whose header is complete, for the request that comes next. */
+static __always_inline void pg_head(struct conn *conn, volatile struct follow *follow, volatile struct follower *way)
 {
-	u32 sent = conn->role == ROLE_CLIENT, left = follow->view.left + follow->chunk_bytes - follow->chunk_at;
 	u32 reach = follow_reach(follow), back = pg_back(follow);
-	struct request *request;
 	u64 take = back + (reach < way->skip ? reach : way->skip);
 
 	if (take > REQUEST_HEAD_BYTES)
 		take = REQUEST_HEAD_BYTES;
-	if (!in_flight(conn)) {
-		conn->head_index = conn->pushed;
-		conn->thread = bpf_get_current_pid_tgid();
-		conn->head_bytes = 0;
+	conn->head_index = conn->pushed;
+	conn->thread = bpf_get_current_pid_tgid();
+	conn->head_bytes = 0;
+	asm volatile("" : "+r"(take));
+	if (take <= REQUEST_HEAD_BYTES && !bpf_probe_read_user(conn->head, take, (void *)follow_address(follow) - back))
+		conn->head_bytes = take;
+}
+
+static __always_inline void pg_push(struct conn *conn, void *sk, volatile struct follow *follow, volatile struct follower *way,
+				    u64 endpoint)
+{
+	u32 sent = conn->role == ROLE_CLIENT, left = follow->view.left + follow->chunk_bytes - follow->chunk_at;
+	struct request *request;
+
+	if (!in_flight(conn))
 		conn->answer_ns = 0;
-		asm volatile("" : "+r"(take));
-		if (take <= REQUEST_HEAD_BYTES &&
-		    !bpf_probe_read_user(conn->head, take, (void *)follow_address(follow) - back))
-			conn->head_bytes = take;
-	}
 	request = request_push(conn, sk, follow->now, endpoint, conn->passed[sent] - left - PG_HEADER_BYTES);
 	if (!request)
 		return;
@@ -106,6 +112,7 @@ static __always_inline void pg_statement(struct conn *conn, void *sk)
 	u64 endpoint = endpoint_of(conn->sql.hash);
 	struct request *newest;
 
+	conn->parsed = conn->name;
 	if (conn->sql.type == 'Q') {
 		newest = newest_request(conn, sk);
 		if (newest)
@@ -122,6 +129,8 @@ static __always_inline void pg_bound(struct conn *conn)
 	struct statement_key key = {.connection = conn->id, .name = conn->name};
 	u64 *known;
 
+	if (conn->name != conn->parsed && conn->head_index == conn->pushed)
+		conn->head_bytes = 0; /* the Parse that it holds is another's */
 	conn->bound_endpoint = conn->unnamed_endpoint;
 	if (conn->name == HASH_START)
 		return;
@@ -129,21 +138,35 @@ static __always_inline void pg_bound(struct conn *conn)
 	conn->bound_endpoint = known ? *known : 0;
 }
 
+/* Reads on in a statement or in a name; returns the last byte. */
+static __always_inline u8 pg_text_bytes(struct conn *conn, volatile struct follower *way, volatile struct follow *follow)
+{
+	u8 c = 1;
+
+	if (way->state == PG_SQL) {
+		for (int i = 0; i < PG_TEXT_BYTES && c && way->pending && follow->chunk_at < follow->chunk_bytes; i++) {
+			way->pending--;
+			c = follow_byte(follow);
+			sql_byte(&conn->sql, c);
+		}
+		return c;
+	}
+	for (int i = 0; i < PG_NAME_BYTES && c && way->pending && follow->chunk_at < follow->chunk_bytes; i++) {
+		way->pending--;
+		c = follow_byte(follow);
+		if (c)
+			conn->name = mix(conn->name, c);
+	}
+	return c;
+}
+
 /* Some bytes of a text. When it is through, what follows it in the body is passed over. */
 static __always_inline void pg_text(struct conn *conn, void *sk, volatile struct follower *way, volatile struct follow *follow)
 {
-	u8 state = way->state, c = 1;
+	u8 c, state;
 
-	for (int i = 0; i < PG_TEXT_BYTES; i++) {
-		if (!c || !way->pending || follow->chunk_at >= follow->chunk_bytes)
-			break;
-		way->pending--;
-		c = follow_byte(follow);
-		if (way->state == PG_SQL)
-			sql_byte(&conn->sql, c);
-		else if (c)
-			conn->name = mix(conn->name, c);
-	}
+	c = settle(follow, pg_text_bytes(conn, way, follow));
+	state = way->state;
 	if (c && way->pending)
 		return;
 	if (state == PG_SQL)
@@ -180,6 +203,10 @@ static __always_inline void pg_request_header(struct conn *conn, void *sk, volat
 {
 	u8 type = way->type;
 
+	/* The head of an Execute is that of its Parse, where that stands right before it. */
+	if (!in_flight(conn) && (type == 'Q' || type == 'P' || type == 'F' ||
+				 (type == 'E' && (conn->head_index != conn->pushed || !conn->head_bytes))))
+		pg_head(conn, follow, way);
 	if (type == 'Q' || type == 'E' || type == 'F')
 		pg_push(conn, sk, follow, way, type == 'E' ? conn->bound_endpoint : 0);
 	if (type == 'Q' || type == 'F' || type == 'S')
@@ -236,7 +263,7 @@ static __always_inline bool pg_response_header(struct conn *conn, void *sk, vola
 
 	if (type == 'E')
 		way->flags |= PG_FAILED;
-	if ((oldest && type == 'Z') || (oldest == 'E' && (type == 'E' || type == 'C' || type == 'I' || type == 's'))) {
+	if ((oldest && (type == 'Z' || type == 'E')) || (oldest == 'E' && (type == 'C' || type == 'I' || type == 's'))) {
 		pg_end(conn, sk, follow, way->flags & PG_FAILED ? OUTCOME_SERVER_ERROR : OUTCOME_OK);
 		return way->type == 'Z';
 	}

@@ -15,8 +15,9 @@
 enum redis_state { REDIS_HEADER, REDIS_NAME, REDIS_LINE };
 enum redis_flag { REDIS_NEGATIVE = 1, REDIS_NAME_NEXT = 4 };
 
-#define REDIS_STEP_BYTES 8 /* in one turn */
-#define REDIS_ELEMENTS 8 /* in one turn */
+#define REDIS_TURNS 16 /* as many as the verifier follows */
+#define REDIS_STEP_BYTES 4 /* in one turn */
+#define REDIS_ELEMENTS 4 /* in one turn */
 
 /* Hashes of the commands after which replies come without requests; a test works them out again. */
 #define REDIS_SUBSCRIBE 0x745a44884192ee8eULL

@@ -32,6 +32,7 @@ CAUSES: Final = {
     10: "datagram_unrecognised",
     11: "closed_in_flight",
     12: "dns_table_full",
+    13: "program_busy",
     32: "process_map_full",
     33: "instance_map_full",
     34: "connection_map_full",
@@ -41,6 +42,8 @@ CAUSES: Final = {
     38: "connect_map_full",
 }
 """Number to word of every cause in `bpf/include/records.h` and `bpf/include/lost.h`."""
+PROGRAM_BUSY: Final = 13
+"""Not counted by the programs but by the kernel: an event came while the same program ran on that processor."""
 SAMPLE_CAUSES: Final = frozenset({"sample_rate", "sample_ring_full"})
 """Nothing is missing from any figure: only single requests are not shown."""
 MAX_CAUSES: Final = 64

@@ -15,9 +15,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from services.probe_manager import bpf, draining, l4, scope
+from services.probe_manager import bpf, draining, l4, scope, unanswered
 from services.probe_manager.catalogue import REQUIRED, catalogue
-from services.probe_manager.decode import CONTROL, MAX_CAUSES, decode_sample, decode_series, words_of
+from services.probe_manager.decode import (
+    CONTROL,
+    MAX_CAUSES,
+    PROGRAM_BUSY,
+    decode_sample,
+    decode_series,
+    words_of,
+)
 from services.probe_manager.draining import Log, State
 from services.probe_manager.endpoints import expired
 from services.probe_manager.kernel import FALLBACK, SOURCES, Kernel
@@ -118,9 +125,11 @@ class Node:
             log = draining.flipped(log, time.time_ns(), self._losses())
             self._write(log)
             self._flip()
+            self._sweep()
         bpf.wait_for_programs()
         side = 1 - self._active()
         series = decode_series(*self._contents(f"l7_series_{side}"))
+        series += unanswered.swept(*self._contents(unanswered.MAP))[1]
         tcp = l4.decode_series(self._contents(f"l4_series_{side}"), self._contents(f"l4_notes_{side}"), self._reasons)
         lost = words_of(log.seen, log.told)
         node = self._settings.node_name()
@@ -246,9 +255,15 @@ class Node:
             name = f"{buffer}_{side}"
             if self.kernel.has_map(name):
                 self.kernel.map(name).delete_many(self._contents(name)[0])
+        for key in unanswered.swept(*self._contents(unanswered.MAP))[0]:
+            self.kernel.map(unanswered.MAP).delete(key)
         if self.kernel.has_map("l7_series_used"):
             self.kernel.map("l7_series_used").write(struct.pack("<I", side), bytes(8))
         self._write(draining.emptied(self.log()))
+
+    def _sweep(self) -> None:
+        for key, value in unanswered.to_sweep(*self._contents(unanswered.MAP), time.monotonic_ns()):
+            self.kernel.map(unanswered.MAP).write(key, value)
 
     def _losses(self) -> list[int]:
         counters = self.kernel.map("lost")
@@ -256,6 +271,7 @@ class Node:
         for cause in range(MAX_CAUSES):
             counts = counters.read(struct.pack("<I", cause)) or b""
             found.append(sum(count for (count,) in struct.iter_unpack("<Q", counts)))
+        found[PROGRAM_BUSY] += sum(figure.missed for name in self.kernel.probes for figure in self.kernel.figures(name))
         return found
 
     def _forget_endpoints(self) -> None:
@@ -311,6 +327,4 @@ def prepare_file_systems() -> None:
         done = subprocess.run(["mount", "-t", kind, kind, str(path)], check=False, capture_output=True, text=True)
         if done.returncode != 0:
             why = done.stderr.strip()
-            raise ConfigError(
-                f"{path} is not mounted and cannot be: {why}; `mount -t {kind} {kind} {path}` as root"
-            )
+            raise ConfigError(f"{path} is not mounted and cannot be: {why}; `mount -t {kind} {kind} {path}` as root")
