@@ -93,7 +93,10 @@ _NEVER_TARGET: Final = frozenset(
     b"SELECT VALUES WHERE SET ON USING AS DEFAULT NOWAIT SKIP OF ROWS UNNEST STDIN STDOUT PROGRAM".split()
 )
 _NO_UPDATE: Final = frozenset(b"FOR DO ON KEY".split())
-_PAIRED: Final = frozenset(b"CREATE DROP ALTER".split())
+_PAIRED: Final = ("CREATE", "DROP", "ALTER")
+_BEFORE_KIND: Final = frozenset(
+    b"CREATE DROP ALTER TEMP TEMPORARY UNLOGGED GLOBAL LOCAL OR REPLACE UNIQUE MATERIALIZED RECURSIVE FOREIGN".split()
+)
 _KINDS_OF_THING: Final = frozenset(
     b"TABLE INDEX VIEW SCHEMA DATABASE ROLE USER FUNCTION PROCEDURE TRIGGER SEQUENCE TYPE EXTENSION DOMAIN POLICY "
     b"PUBLICATION SUBSCRIPTION STATISTICS SERVER SYSTEM".split()
@@ -296,7 +299,7 @@ class _Summary:
             self.operation = "" if self._with else word[:32].decode("utf-8", "replace")
         elif self._with and not self.operation and len(self._levels) == 1 and word in _VERBS:
             self.operation = word.decode("ascii")
-        elif self._last in _PAIRED and self.operation == self._last.decode("ascii") and word in _KINDS_OF_THING:
+        elif self.operation in _PAIRED and self._last in _BEFORE_KIND and word in _KINDS_OF_THING:
             self.operation += " " + word.decode("ascii")
             self._wants = True
             return True

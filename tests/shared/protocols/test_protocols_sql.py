@@ -37,6 +37,8 @@ SUMMARIES = [
     ("select * from t for update of t", "SELECT t"),
     ("insert into t values (1) on conflict (a) do update set a = 2", "INSERT t"),
     ("create table if not exists t (a int)", "CREATE TABLE t"),
+    ("create or replace function f() returns int", "CREATE FUNCTION f"),
+    ("create temp table t (a int)", "CREATE TABLE t"),
     ("drop index concurrently if exists i", "DROP INDEX i"),
     ("alter role r password 'x'", "ALTER ROLE r"),
     ("copy t from stdin", "COPY t"),
