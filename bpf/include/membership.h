@@ -88,10 +88,26 @@ static __always_inline bool below_marked_cgroup(void *cgroup)
 	return false;
 }
 
+/*
+ * Whether *length* bytes of the path from *at* on are those of *part*. The length is made opaque at each step: else the
+ * compiler folds both ends of the loop into one, which verifiers before 6.8 cannot bound.
+ */
+static __always_inline bool same_bytes(struct path_walk *path, u32 at, char *part, u32 length)
+{
+	for (u32 i = 0; i < PATTERN_BYTES; i++) {
+		if (i >= length)
+			break;
+		asm volatile("" : "+r"(length));
+		if (path->text[(at + i) & 255] != part[i])
+			return false;
+	}
+	return true;
+}
+
 static __always_inline bool path_matches(struct path_walk *path, u32 index)
 {
 	struct scope_pattern *pattern = scope_patterns.lookup(&index);
-	u32 length = PATH_END - path->start, at;
+	u32 length = PATH_END - path->start;
 
 	if (!pattern || pattern->prefix_length + pattern->suffix_length == 0)
 		return false;
@@ -99,17 +115,8 @@ static __always_inline bool path_matches(struct path_walk *path, u32 index)
 		return false;
 	if (pattern->whole && length != pattern->prefix_length)
 		return false;
-	for (u32 i = 0; i < PATTERN_BYTES && i < pattern->prefix_length; i++) {
-		at = (path->start + i) & 255;
-		if (path->text[at] != pattern->prefix[i])
-			return false;
-	}
-	for (u32 i = 0; i < PATTERN_BYTES && i < pattern->suffix_length; i++) {
-		at = (PATH_END - pattern->suffix_length + i) & 255;
-		if (path->text[at] != pattern->suffix[i])
-			return false;
-	}
-	return true;
+	return same_bytes(path, path->start, pattern->prefix, pattern->prefix_length) &&
+	       same_bytes(path, PATH_END - pattern->suffix_length, pattern->suffix, pattern->suffix_length);
 }
 
 static __always_inline bool path_wanted(struct path_walk *path)
