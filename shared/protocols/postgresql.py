@@ -70,6 +70,7 @@ _SQLSTATE: Final = re.compile(r"[0-9A-Z]{5}\Z")
 _TAG: Final = re.compile(r"(?:SELECT|FETCH) ([0-9]{1,18})\Z")
 _SQL_BEGINS: Final = re.compile(rb"[ \t\r\n]*+(?:[A-Za-z(;\x00]|/\*|--|\Z)")
 _STATEMENT_NAME: Final = re.compile(rb"[A-Za-z_][A-Za-z0-9_.-]{0,62}\Z")
+_SETTING: Final = re.compile(rb"[A-Za-z_.]{1,63}(?:\0|\Z)")
 _NUMBERS: Final = re.compile(r"[0-9]+")
 
 
@@ -98,10 +99,8 @@ class PostgreSql(WireProtocol):
         """
         Return how sure it is: each message that fits in type, length and body makes it surer.
         """
-        if len(request) >= 8 and request[0] == 0:
-            code = int.from_bytes(request[4:8], "big")
-            if code in STARTUP_CODES or code >> 16 == 3:
-                return 0.97 if _announced_startup(request) else 0.0
+        if request[:1] == b"\0":
+            return 0.97 if _opens(request, response) else 0.0
         asked = _fitting(request, FRONTEND, FIXED)
         answered = _fitting(response, BACKEND, FIXED_BACKEND)
         if not asked or (response and not answered):
@@ -156,6 +155,18 @@ class PostgreSql(WireProtocol):
 
 
 PROTOCOL: WireProtocol = PostgreSql()
+
+
+def _opens(request: bytes, response: bytes) -> bool:
+    """
+    Return whether a connection is opened here; Kafka's requests begin with a length and a small code too.
+    """
+    code = int.from_bytes(request[4:8], "big")
+    if len(request) < 8 or not _announced_startup(request):
+        return False
+    if code in STARTUP_CODES:
+        return len(response) <= 1 or code == CANCEL
+    return code >> 16 == 3 and _SETTING.match(request, 8) is not None and response[:1] in b"RENv"
 
 
 def _announced_startup(head: bytes) -> int:
