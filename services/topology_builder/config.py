@@ -43,6 +43,6 @@ class Config(Common, frozen=True, kw_only=True):
     keep_10s_hours: int = 6
     """Hours that figures are kept at 10 s."""
     keep_1m_days: int = 7
-    """Days that figures are kept at 1 min and 10 min."""
+    """Days that figures are kept at 1, 5 and 10 minutes."""
     keep_1h_days: int = 90
-    """Days that figures are kept at 1 h and 6 h, and losses."""
+    """Days that figures are kept at 30 min, 1 h and 6 h, and losses."""

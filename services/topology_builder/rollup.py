@@ -1,9 +1,9 @@
 """
 When what is rolled up, and which partitions there must be: pure plans, carried out by the store.
 
-Figures are written at 10 s. Each minute, what is older is added to the rows of all wider resolutions in one
+Figures are written at 10 s and 1 min. Each minute, what is older is added to the rows of all wider resolutions in one
 transaction, which also moves `roll_up.until`; a window that comes after that is added to all of them by itself. So at
-any time every resolution holds exactly what lies before `until`.
+any time the wider resolutions hold exactly what lies before `until`, and the last minutes cost few rows to read.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 FAMILIES: Final = ("service", "instance", "endpoint", "relation")
+AT_ONCE: Final = (WINDOW_S, 60)
+"""The resolutions that a window is written at when it closes, in seconds."""
 LISTS: Final = ("losses", "packet_drops")
 MINUTE_NS: Final = 60 * S_NS
 HOUR_S: Final = 3600
@@ -55,7 +57,9 @@ def levels(keep_10s_hours: int, keep_1m_days: int, keep_1h_days: int) -> list[Le
     return [
         Level(WINDOW_S, keep_10s_hours * HOUR_S, HOUR_S),
         Level(60, keep_1m_days * DAY_S, DAY_S),
+        Level(300, keep_1m_days * DAY_S, DAY_S),
         Level(600, keep_1m_days * DAY_S, DAY_S),
+        Level(1800, keep_1h_days * DAY_S, 10 * DAY_S),
         Level(HOUR_S, keep_1h_days * DAY_S, 10 * DAY_S),
         Level(6 * HOUR_S, keep_1h_days * DAY_S, 10 * DAY_S),
     ]
@@ -98,13 +102,13 @@ def needed(plan: list[Level], start_ns: int, now_ns: int) -> list[Partition]:
     """
     Return the partitions for a window that starts at *start_ns*, as far as it is kept.
 
-    At 10 s it always has one, because it may not be rolled up yet.
+    Where windows are written at once it always has one, because it may not be rolled up yet.
     """
     found: list[Partition] = []
     for table, level in tables(plan):
         width_ns = level.partition_s * S_NS
         at_ns = window_start_ns(start_ns, width_ns)
-        always = level.resolution_s == WINDOW_S or table in LISTS
+        always = level.resolution_s in AT_ONCE or table in LISTS
         if always or at_ns + width_ns > now_ns - level.keep_s * S_NS:
             found.append(Partition(table, f"{table}_{_stamp(at_ns)}", at_ns, at_ns + width_ns))
     return found
@@ -133,7 +137,7 @@ def outdated(plan: list[Level], existing: Collection[str], now_ns: int, until_ns
             if stamp == name or not stamp.isdecimal() or len(stamp) != 10:
                 continue
             end_ns = _unix_ns(stamp) + level.partition_s * S_NS
-            if end_ns <= now_ns - level.keep_s * S_NS and (level.resolution_s != WINDOW_S or end_ns <= until_ns):
+            if end_ns <= now_ns - level.keep_s * S_NS and (level.resolution_s not in AT_ONCE or end_ns <= until_ns):
                 found.append(name)
     return sorted(found)
 

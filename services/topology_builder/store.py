@@ -16,7 +16,7 @@ from services.topology_builder.graph import ServiceRow, relation_id
 from services.topology_builder.rows import COLUMNS, Commit, Ids, at, families, instance_row, maybe_at, unix_ns
 from services.topology_builder.window import Stored
 from shared.runtime import postgres
-from shared.units import S_NS, WINDOW_S
+from shared.units import S_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -115,7 +115,7 @@ class Store:
                 await self._apply_numbers(connection, commit)
                 await self._write_entities(connection, commit, ids)
                 late = commit.start_ns < until_ns
-                widths = rollup.kept(self._levels, commit.start_ns, now_ns) if late else [WINDOW_S]
+                widths = rollup.kept(self._levels, commit.start_ns, now_ns) if late else list(rollup.AT_ONCE)
                 await self._write_figures(connection, commit, self._ids.with_more(ids), widths)
                 await self._write_losses(connection, commit)
                 newest = at(commit.figures.newest_ns)

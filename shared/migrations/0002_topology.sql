@@ -1,10 +1,10 @@
 -- long file: every table and column has its comment.
 -- The map and its figures: services, instances, relations, endpoints, and what each of them did in each bucket of time.
 --
--- Time: a figures table holds five resolutions (10 s, 1 min, 10 min, 1 h, 6 h). Everything before `roll_up.until` is at
--- all of them (as far as each is kept, see `resolutions`), everything from it on is at 10 s only. `pieces_between` says
--- which rows make up a range; `services_between`, `relations_between`, `endpoints_between` and `instances_between` add
--- them up; the `*_totals` views give all that is kept, to the unit.
+-- Time: a figures table holds seven resolutions, see `resolutions`. 10 s and 1 min are written with each window; the
+-- wider ones hold everything before `roll_up.until`. `pieces_between` says which rows make up a range;
+-- `services_between`, `relations_between`, `endpoints_between` and `instances_between` add them up; the `*_totals` views
+-- give all that is kept, to the unit.
 --
 -- Histograms are packed into one number each: bucket b holds (number / 10^(12 b)) mod 10^12, so that `sum()` and `+`
 -- merge them exactly, at the speed of an addition. `shared.histogram.from_packed(text)` unpacks; 0 is the empty one.
@@ -190,7 +190,7 @@ create table roll_up (
 insert into roll_up (until) values ('epoch');
 comment on table roll_up is 'How far the roll-ups have come: one row.';
 comment on column roll_up.only_one is 'Always true.';
-comment on column roll_up.until is 'Everything before it is at every resolution; everything from it on is at 10 s only.';
+comment on column roll_up.until is 'Everything before it is at every resolution; everything from it on is at 10 s and 1 min only.';
 
 
 -- What each service provided, as its own side saw it, or its callers' where it is out of sight.
@@ -225,7 +225,7 @@ create table service_figures (
 comment on table service_figures is 'What each service provided, as its own side saw it, or its callers'' where it is out of sight. One row for each bucket of time at each resolution; parts of a bucket add up. Distribute by service_id.';
 comment on column service_figures.start is 'Start of the bucket.';
 comment on column service_figures.service_id is 'See services; the column to distribute by.';
-comment on column service_figures.resolution is 'Width of the bucket in seconds: 10, 60, 600, 3600 or 21600.';
+comment on column service_figures.resolution is 'Width of the bucket in seconds: see resolutions.';
 comment on column service_figures.requests is 'Requests.';
 comment on column service_figures.errors is 'The part of them that failed: SERVER_ERROR or NO_RESPONSE.';
 comment on column service_figures.client_errors is 'The part of them at which the caller was at fault.';
@@ -267,7 +267,7 @@ create table instance_figures (
 comment on table instance_figures is 'What each instance provided. One row for each bucket of time at each resolution; parts of a bucket add up. Distribute by instance_id.';
 comment on column instance_figures.start is 'Start of the bucket.';
 comment on column instance_figures.instance_id is 'See instances; the column to distribute by.';
-comment on column instance_figures.resolution is 'Width of the bucket in seconds: 10, 60, 600, 3600 or 21600.';
+comment on column instance_figures.resolution is 'Width of the bucket in seconds: see resolutions.';
 comment on column instance_figures.requests is 'Requests.';
 comment on column instance_figures.errors is 'The part of them that failed: SERVER_ERROR or NO_RESPONSE.';
 comment on column instance_figures.client_errors is 'The part of them at which the caller was at fault.';
@@ -295,7 +295,7 @@ create table endpoint_figures (
 comment on table endpoint_figures is 'What each service provided on each endpoint. One row for each bucket of time at each resolution; parts of a bucket add up. Distribute by endpoint_id.';
 comment on column endpoint_figures.start is 'Start of the bucket.';
 comment on column endpoint_figures.endpoint_id is 'See endpoints; the column to distribute by.';
-comment on column endpoint_figures.resolution is 'Width of the bucket in seconds: 10, 60, 600, 3600 or 21600.';
+comment on column endpoint_figures.resolution is 'Width of the bucket in seconds: see resolutions.';
 comment on column endpoint_figures.requests is 'Requests.';
 comment on column endpoint_figures.errors is 'The part of them that failed: SERVER_ERROR or NO_RESPONSE.';
 comment on column endpoint_figures.client_errors is 'The part of them at which the caller was at fault.';
@@ -344,7 +344,7 @@ create table relation_figures (
 comment on table relation_figures is 'What one service asked of another over one protocol, as both ends saw it. One row for each bucket of time at each resolution; parts of a bucket add up. Distribute by relation_id.';
 comment on column relation_figures.start is 'Start of the bucket.';
 comment on column relation_figures.relation_id is 'See relations; the column to distribute by.';
-comment on column relation_figures.resolution is 'Width of the bucket in seconds: 10, 60, 600, 3600 or 21600.';
+comment on column relation_figures.resolution is 'Width of the bucket in seconds: see resolutions.';
 comment on column relation_figures.client_requests is 'Requests. As the caller saw it.';
 comment on column relation_figures.client_errors is 'The part of them that failed: SERVER_ERROR or NO_RESPONSE. As the caller saw it.';
 comment on column relation_figures.client_client_errors is 'The part of them at which the caller was at fault. As the caller saw it.';
@@ -383,8 +383,10 @@ create table resolutions (
 insert into resolutions (resolution, finer, keep) values
     (10, 10, '6 hours'),
     (60, 10, '7 days'),
-    (600, 60, '7 days'),
-    (3600, 600, '90 days'),
+    (300, 60, '7 days'),
+    (600, 300, '7 days'),
+    (1800, 600, '90 days'),
+    (3600, 1800, '90 days'),
     (21600, 3600, '90 days');
 comment on table resolutions is 'The widths that figures are kept at; topology-builder writes its settings here.';
 comment on column resolutions.resolution is 'Width of a bucket in seconds.';
@@ -411,39 +413,45 @@ language sql immutable parallel safe as $$
 $$;
 comment on function bucket_start is 'The start of the bucket that holds an instant.';
 
--- A range is read as few wide buckets in its middle, narrower ones at its ends, and 10 s where nothing is rolled up yet.
+-- A range is read as few wide buckets in its middle, narrower ones at its ends, and minutes where nothing is rolled up.
+-- The bucket that is still being filled counts as whole when the range ends now.
 create function pieces_between(since timestamptz, till timestamptz)
 returns table (resolution smallint, lower timestamptz, upper timestamptz)
 language sql stable parallel safe rows 4 as $$
     with widths as (
         select
             chosen.resolution as wide,
-            chosen.finer as narrow
+            chosen.finer as narrow,
+            case when chosen.resolution <= 60 then 'infinity' else rolled.until end as until
         from resolutions as chosen
         join resolutions as ends on ends.resolution = chosen.finer
+        cross join roll_up as rolled
         where chosen.resolution = (select max(widest.resolution) from resolutions as widest)
-            or (till - since <= chosen.resolution * interval '8 seconds' and since >= now() - ends.keep)
+            or (till - since <= chosen.resolution * interval '6 seconds' and since >= now() - ends.keep)
         order by chosen.resolution
         limit 1
     ), edges as (
         select
             wide,
             narrow,
-            rolled.until,
+            until,
             bucket_start(since, narrow) as first,
-            least(till, rolled.until) as last,
+            least(till, until) as last,
             least(bucket_start(since - interval '1 microsecond', wide) + wide * interval '1 second', till) as wide_first,
-            case when till >= rolled.until then rolled.until else bucket_start(till, wide) end as wide_last
+            case
+                when till >= until then until
+                when till >= now() - interval '10 seconds' then till
+                else bucket_start(till, wide)
+            end as wide_last
         from widths
-        cross join roll_up as rolled
     )
-    select narrow::smallint, first, least(wide_first, last) from edges
+    select narrow::smallint, first, least(wide_first, last) from edges where first < least(wide_first, last)
     union all
     select wide::smallint, wide_first, wide_last from edges where wide_first < wide_last
     union all
     select narrow::smallint, greatest(wide_first, wide_last), last from edges where greatest(wide_first, wide_last) < last
     union all
-    select 10::smallint, greatest(first, until), till from edges where till > until
+    select 60::smallint, greatest(first, until), till from edges where till > until
 $$;
 comment on function pieces_between is 'The buckets that make up a range: resolution, first start, and the start they end before.';
 
@@ -742,7 +750,7 @@ select
 from service_figures as f
 cross join roll_up
 where (f.resolution = 21600 and f.start < roll_up.until)
-    or (f.resolution = 10 and f.start >= roll_up.until)
+    or (f.resolution = 60 and f.start >= roll_up.until)
 group by f.service_id;
 comment on view service_totals is 'All that is kept of each service, to the unit.';
 
@@ -759,7 +767,7 @@ select
 from instance_figures as f
 cross join roll_up
 where (f.resolution = 21600 and f.start < roll_up.until)
-    or (f.resolution = 10 and f.start >= roll_up.until)
+    or (f.resolution = 60 and f.start >= roll_up.until)
 group by f.instance_id;
 comment on view instance_totals is 'All that is kept of each instance, to the unit.';
 
@@ -776,7 +784,7 @@ select
 from endpoint_figures as f
 cross join roll_up
 where (f.resolution = 21600 and f.start < roll_up.until)
-    or (f.resolution = 10 and f.start >= roll_up.until)
+    or (f.resolution = 60 and f.start >= roll_up.until)
 group by f.endpoint_id;
 comment on view endpoint_totals is 'All that is kept of each endpoint, to the unit.';
 
@@ -809,11 +817,11 @@ select
 from relation_figures as f
 cross join roll_up
 where (f.resolution = 21600 and f.start < roll_up.until)
-    or (f.resolution = 10 and f.start >= roll_up.until)
+    or (f.resolution = 60 and f.start >= roll_up.until)
 group by f.relation_id;
 comment on view relation_totals is 'All that is kept of each relation, to the unit.';
 
--- Five resolutions of each figures table, each cut into ranges of time by topology-builder.
+-- The resolutions of each figures table, each cut into ranges of time by topology-builder.
 do $$
 declare
     family text;

@@ -1,4 +1,4 @@
--- Add the figures at 10 s between $1 and $2 to every wider resolution in $3.
+-- Add the figures at 1 min between $1 and $2 to every wider resolution in $3.
 insert into endpoint_figures as figures (
     start,
     endpoint_id,
@@ -26,10 +26,10 @@ select
     sum(fine.duration)
 from endpoint_figures as fine
 cross join resolutions as coarse
-where fine.resolution = 10
+where fine.resolution = 60
     and fine.start >= $1
     and fine.start < $2
-    and coarse.resolution > 10
+    and coarse.resolution > 60
     and coarse.resolution = any($3::integer[])
 group by 1, 2, 3
 on conflict (resolution, start, endpoint_id) do update set

@@ -52,9 +52,9 @@ def test_what_is_kept() -> None:
     """
     A resolution keeps a window for its own time.
     """
-    assert rollup.kept(PLAN, NOW_NS - HOUR_NS, NOW_NS) == [10, 60, 600, 3600, 21600]
-    assert rollup.kept(PLAN, NOW_NS - 7 * HOUR_NS, NOW_NS) == [60, 600, 3600, 21600]
-    assert rollup.kept(PLAN, NOW_NS - 8 * DAY_NS, NOW_NS) == [3600, 21600]
+    assert rollup.kept(PLAN, NOW_NS - HOUR_NS, NOW_NS) == [10, 60, 300, 600, 1800, 3600, 21600]
+    assert rollup.kept(PLAN, NOW_NS - 7 * HOUR_NS, NOW_NS) == [60, 300, 600, 1800, 3600, 21600]
+    assert rollup.kept(PLAN, NOW_NS - 8 * DAY_NS, NOW_NS) == [1800, 3600, 21600]
     assert rollup.kept(PLAN, NOW_NS - 91 * DAY_NS, NOW_NS) == []
 
 
@@ -75,17 +75,18 @@ def test_partitions_of_a_window_and_of_the_time_to_come() -> None:
 
 def test_an_old_window_has_a_place_until_it_is_rolled_up() -> None:
     """
-    A window of last week finds its partition at 10 s, which is where it is rolled up from.
+    A window of last week finds its partitions where windows are written, which is where it is rolled up from.
     """
     names = {partition.name for partition in rollup.needed(PLAN, NOW_NS - 8 * DAY_NS, NOW_NS)}
 
     assert "relation_figures_10_2024092603" in names
-    assert not any(name.startswith("relation_figures_60_") for name in names)
+    assert "relation_figures_60_2024092600" in names
+    assert not any(name.startswith("relation_figures_300_") for name in names)
 
 
 def test_partitions_go_when_they_are_old_and_rolled_up() -> None:
     """
-    A partition goes when all of it is older than what is kept; at 10 s only when it is in the roll-ups.
+    A partition goes when all of it is older than what is kept; where windows are written only when it is rolled up.
     """
     old = [
         part.name

@@ -186,7 +186,7 @@ async def test_roll_ups_and_late_windows_keep_every_total(writer: Writer, reader
         "join services using (service_id) where service = 'cart' group by 1 order by 1"
     )
 
-    assert [(width, sent, {55: sent}) for width in (10, 60, 600, 3600, 21600)] == [
+    assert [(width, sent, {55: sent}) for width in (10, 60, 300, 600, 1800, 3600, 21600)] == [
         (row[0], row[1], from_packed(row[2])) for row in rows
     ]
 
@@ -200,9 +200,9 @@ async def test_a_range_is_the_sum_of_its_windows(writer: Writer, reader: Reader)
         await writer.write(start_ns, requests)
     while await writer.store.roll_up(NOW_NS - 10 * 60 * S_NS, NOW_NS):
         pass
-    for minutes in (1, 5, 30, 75, 120, 170):
+    for minutes, align_s in ((1, 10), (5, 10), (29, 60), (55, 300), (75, 600), (120, 600), (170, 600)):
         since_ns = NOW_NS - minutes * 60 * S_NS
-        since_ns -= since_ns % (600 * S_NS) if minutes > 80 else 0  # longer ranges begin at wider buckets
+        since_ns -= since_ns % (align_s * S_NS)  # longer ranges begin at wider buckets
         found = await reader.fetchval(
             "select server_requests from relations_between(to_timestamp($1), to_timestamp($2))",
             since_ns / S_NS,
