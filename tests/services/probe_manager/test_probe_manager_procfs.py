@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from services.probe_manager import procfs, scope
-from services.probe_manager.processes import FAMILY, LISTENER
+from services.probe_manager.processes import FAMILY, LISTENER, Facts
 from services.probe_manager.procfs import ALL_EVERY, LOOK_AFTER, Watch
 from services.probe_manager.scope import Kind, Mark
 from shared.errors import ConfigError
@@ -203,7 +203,7 @@ def test_a_process_that_is_gone_has_no_facts() -> None:
     """
     Nothing is said, and nothing raised, of a process that is not there.
     """
-    assert procfs.Facts() == procfs.facts_of(1 << 22)
+    assert Facts() == procfs.facts_of(1 << 22)
 
 
 @pytest.mark.parametrize("text", ["cgroup:/no/such/group", "netns:no-such-namespace"])
