@@ -110,6 +110,7 @@ class Judge:
         active = _active(seen)
         entity.missing_windows = 0
         entity.provides |= seen.kind == SERVICE and seen.calls.requests > 0
+        entity.answered |= seen.calls.requests > 0
         entity.windows += active
         entity.idle_windows = 0 if active else entity.idle_windows + 1
         entity.learning = (
@@ -218,6 +219,7 @@ class Judge:
                 continue
             worst = [self.entities[RELATION, one] for one in relations]
             entity.learning = all(one.learning for one in worst)
+            entity.answered |= any(one.answered for one in worst)
             entity.inherited = max(entity.inherited, *(max(one.own, one.inherited) for one in worst))
             if any(one.idle_windows == 0 for one in worst):
                 entity.idle_windows = 0
@@ -228,8 +230,11 @@ class Judge:
     def _settle(self, entity: Entity, window: TopologyWindow) -> list[Change]:
         """
         Give grey where green would claim too much, and tell whether the colours have changed.
+
+        What still learns is green when its requests succeed, for that needs no history; its *learning* is told beside.
         """
-        if entity.own == Level.GREEN and (entity.learning or entity.idle_windows >= IDLE_WINDOWS):
+        unknown = entity.learning and not entity.answered
+        if entity.own == Level.GREEN and (unknown or entity.idle_windows >= IDLE_WINDOWS):
             entity.own = Level.GREY
         return _change(entity, window.end_ns)
 

@@ -30,6 +30,8 @@ class Entity(msgspec.Struct, kw_only=True):
     """Windows with traffic."""
     provides: bool = False
     """A service that has answered requests."""
+    answered: bool = False
+    """Requests were seen: failures, which need no history, can be judged."""
     idle_windows: int = 0
     """Windows without, in a row."""
     missing_windows: int = 0

@@ -83,7 +83,7 @@ class Cluster:
                 stdout=output,
                 stderr=output,
                 cwd=REPOSITORY,
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, "MESHLENS_NODE": f"mesh-test-{os.getpid()}", **(environment or {})},
             )
 
     @property
@@ -185,6 +185,7 @@ class Cluster:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             assert self._process.poll() is None, f"the supervisor ended\n{self.said()}"
+            assert "needs you" not in self.said(), self.said()
             with contextlib.suppress(Unavailable, ConfigError, OSError, asyncpg.PostgresError, AssertionError):
                 answer = condition()
                 if answer:

@@ -13,7 +13,7 @@ from tests.mesh.cluster import Cluster
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FIRST_MAP_S = 60.0
+FIRST_MAP_S = 120.0
 COLOURED = ("green", "yellow", "orange", "red")
 
 

@@ -120,13 +120,13 @@ def test_an_hour_of_fault_is_not_learnt() -> None:
     assert Level.RED == by_entity(again)["payments"].own
 
 
-def test_learning_is_grey_but_sees_what_needs_no_history() -> None:
+def test_learning_sees_what_needs_no_history() -> None:
     """
-    The first windows are grey, and a dead dependency is red all the same.
+    The first windows are green where requests succeed, said to be learning, and a dead dependency is red all the same.
     """
     shop, judge = Shop(random.Random(3)), new_judge()
     first = judge.judge(shop.step())
-    assert {Level.GREY} == {one.own for one in first.verdicts.verdicts}
+    assert {Level.GREEN} == {one.own for one in first.verdicts.verdicts}
     assert all(one.learning for one in first.verdicts.verdicts)
 
     shop.dead.add("payments")
