@@ -217,3 +217,30 @@ async def test_odd_numbers_and_texts_end_nothing(
         " (select count(*) from pg_inherits where inhparent = 'spans'::regclass) as days"
         " from spans",
     ) == [{"spans": 1, "days": 1}]
+
+
+async def test_lost_connections_lose_nothing(
+    fresh_nats: NatsServer, postgres_dsn: str, service_dsn: Callable[[str], str]
+) -> None:
+    """
+    PostgreSQL throws the service out again and again, and NATS dies and comes back: every span is stored once.
+    """
+    batches = 61
+    throw_out = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'meshlens_protocol_parser'"
+    async with parser(fresh_nats.url, service_dsn(SERVICE)):
+        async with connected(fresh_nats.url) as bus:
+            for number in range(batches - 1):
+                await bus.publish(subjects.KERNEL_SAMPLES, batch(now(), now(), number=number))
+                if number % 10 == 0:
+                    await fetch(postgres_dsn, throw_out)
+        assert fresh_nats.child is not None
+        fresh_nats.child.signal(signal.SIGKILL)
+        await asyncio.to_thread(fresh_nats.stop)
+        await asyncio.to_thread(fresh_nats.start)
+        async with connected(fresh_nats.url) as bus:
+            await bus.publish(subjects.KERNEL_SAMPLES, batch(now(), now(), number=batches - 1))
+            await all_acknowledged(bus)
+
+    assert await fetch(postgres_dsn, "select count(*) as spans, count(distinct number) as batches from spans") == [
+        {"spans": 2 * batches, "batches": batches}
+    ]
