@@ -176,11 +176,13 @@ async def test_says_when_data_is_stale_and_what_was_lost(page: Page, api: MockAp
     Old kernel data is called old, and what could not be counted is shown with its causes.
     """
     api.world.age_s = 95.0
-    api.world.lost = {"map_full": 1204}
+    api.world.lost = {"series_full": 1204}
     api.tell()
     await page.until("document.querySelector('.banner')?.innerText.includes('stands still')")
     await page.click(".loss-chip")
-    assert "Map full" in await page.until("document.querySelector('.loss-popover')?.innerText")
+    assert "found no room in the kernel's table" in await page.until(
+        "document.querySelector('.loss-popover')?.innerText"
+    )
 
 
 class TestNothing:

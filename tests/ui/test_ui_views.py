@@ -66,9 +66,9 @@ async def test_status_tells_losses_and_switches_probes(page: Page, api: MockApi)
     """
     The status view names what was lost by cause, and a probe can be switched on.
     """
-    api.world.lost = {"ring_full": 17}
+    api.world.lost = {"sample_ring_full": 17}
     await page.key("5")
-    await page.until("document.querySelector('.losses')?.innerText.includes('Ring full')")
+    await page.until("document.querySelector('.losses')?.innerText.includes('the ring was full')")
     await page.picture(SCREENSHOTS / "status-light.png")
     switch = "[aria-label='packet_drop on node-1']"
     await page.run(f"document.querySelector({json.dumps(switch)}).click()")

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { NODE_H, NODE_W, type Positions, boxOf } from "../src/map/geometry";
+import { NODE_H, NODE_W, type Positions, along, boxOf, cubics } from "../src/map/geometry";
 import { layersOf } from "../src/map/depth";
 import { labelsOf } from "../src/map/labels";
 import { FOLD_FROM, fresh, kept, layoutOf } from "../src/map/layout";
@@ -62,6 +62,33 @@ describe("the layout", () => {
     for (const [id, place] of before.positions) expect(after.positions.get(id)).toEqual(place);
     expect(after.positions.get("mail")!.x).toBeGreaterThan(after.positions.get("checkout")!.x);
     expect(overlaps(after.positions)).toEqual([]);
+  });
+
+  it("brings a node that was alone to the first that calls it", () => {
+    const alone = drawnGraph({ ...mapOf(SHOP), services: mapOf([...SHOP, "checkout>mail"]).services }, EVERYTHING);
+    const before = fresh(alone);
+    const after = layoutOf(graphOf([...SHOP, "checkout>mail"]), before);
+    expect(before.positions.get("mail")!.y).toBeGreaterThan(before.positions.get("checkout")!.y);
+    expect(after.positions.get("mail")!.x).toBeGreaterThan(after.positions.get("checkout")!.x);
+    expect(after.positions.get("postgres")).toEqual(before.positions.get("postgres"));
+    const later = layoutOf(graphOf([...SHOP, "checkout>mail", "mail>redis"]), after);
+    expect(later.positions).toEqual(after.positions);
+  });
+
+  it("keeps edges off the nodes that they pass", () => {
+    const graph = graphOf([...SHOP, "edge>redis", "load>postgres"]);
+    const { positions, routes } = fresh(graph);
+    for (const edge of graph.edges) {
+      const curves = cubics(positions.get(edge.source)!, positions.get(edge.target)!, routes.get(edge.id));
+      for (let share = 0.02; share < 1; share += 0.02) {
+        const at = along(curves, share);
+        for (const [id, place] of positions) {
+          if (id === edge.source || id === edge.target) continue;
+          const inside = Math.abs(at.x - place.x) < NODE_W / 2 && Math.abs(at.y - place.y) < NODE_H / 2;
+          expect(inside, `${edge.id} behind ${id}`).toBe(false);
+        }
+      }
+    }
   });
 
   it("keeps the others' places when a node goes", () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { causeSentence, sortedLosses, sum } from "../src/format/causes";
 import { bytes, bytesPerSecond, count, duration, errorLook, rate, ratio, shortened, withUnit } from "../src/format/numbers";
 
 const plain = (text: string) => text.replaceAll("\u202f", " ");
@@ -46,5 +47,17 @@ describe("figures for people", () => {
   it("shortens to the asked length", () => {
     expect(shortened("payments-gateway", 9)).toBe("payments…");
     expect(shortened("cart", 9)).toBe("cart");
+  });
+});
+
+describe("losses", () => {
+  it("tells lost counts from lost detail, the greatest first", () => {
+    const { counts, detail } = sortedLosses({ sample_rate: 9, series_full: 2, pipeline_full: 5, unpaired_response: 0 });
+    expect(counts.map((one) => one.cause)).toEqual(["pipeline_full", "series_full"]);
+    expect([sum(counts), sum(detail)]).toEqual([7, 9]);
+  });
+
+  it("shows a cause that it does not know by its own words", () => {
+    expect(causeSentence("moon_phase")).toBe("Moon phase");
   });
 });

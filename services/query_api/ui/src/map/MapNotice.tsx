@@ -1,6 +1,10 @@
 // What the map says when there is nothing to draw.
 import { Empty, Failed } from "../parts/Notice";
+import { get } from "../api/client";
 import { refresh } from "../api/live";
+import { useQuery } from "../api/query";
+import type { Status } from "../api/types.gen";
+import { LevelIcon } from "../parts/icons";
 import { EVERYTHING } from "../state/filter";
 import { filter, goLive, isLive, problem, topology } from "../state/store";
 import { graph } from "./mapState";
@@ -38,9 +42,18 @@ export function MapNotice() {
 }
 
 function NothingSeen() {
+  const status = useQuery("nothing seen", (signal) => get<Status>("status", {}, signal), 5000);
+  const waiting = (status.data?.services ?? []).filter((one) => one.state !== "ready");
   return (
     <Empty title="Nothing seen yet">
       <p>The probes are waiting for the first request of a program in scope. A minute of quiet is normal; more is not.</p>
+      {waiting.map((one) => (
+        <p key={one.service + one.node} class="waiting">
+          <LevelIcon level={one.state === "starting" ? "grey" : "orange"} label={one.state} /> <b>{one.service}</b>{" "}
+          {one.state === "silent" ? "is silent" : `is ${one.state}`}
+          {one.waiting_for && `, waits for ${one.waiting_for}`}
+        </p>
+      ))}
       <dl class="hints">
         <dt>
           <code>meshlens doctor</code>

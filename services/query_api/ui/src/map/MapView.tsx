@@ -37,6 +37,9 @@ export function MapView() {
     };
   }, []);
   useLayoutEffect(() => zooming.current?.fit(whole()), [refits.value]);
+  useLayoutEffect(() => {
+    if (zooming.current?.fitted) zooming.current.fit(whole());
+  }, [layout.value]);
   useFrame(frame, zooming);
   useEffect(() => {
     const place = selectedNode.value ? layout.value.positions.get(selectedNode.value) : undefined;

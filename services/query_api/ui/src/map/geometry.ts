@@ -17,6 +17,10 @@ export interface Layout {
   positions: Positions;
   /** The bends of edges that go around nodes, by edge id; other edges go straight. */
   routes: ReadonlyMap<string, readonly Point[]>;
+  /** The edges that it was made for, before nodes came and went. */
+  edges: ReadonlySet<string>;
+  /** The nodes that have an edge now. */
+  linked: ReadonlySet<string>;
 }
 
 export interface Box {

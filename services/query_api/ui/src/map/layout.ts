@@ -26,14 +26,14 @@ export function fresh(graph: Graph): Layout {
     const { width, height } = boxOf(drawn.positions);
     if (width < WIDEST * Math.max(height, 600) && height < TALLEST * Math.max(width, 900)) return drawn;
   }
-  return { positions: foldedPositions(graph), routes: new Map() };
+  return { positions: foldedPositions(graph), routes: new Map(), edges: edgeIds(graph), linked: linkedIds(graph) };
 }
 
 function layered(graph: Graph): Layout {
   const drawn = new dagre.graphlib.Graph({ multigraph: false });
-  drawn.setGraph({ rankdir: "LR", nodesep: GAP_Y, ranksep: GAP_X, ranker: "network-simplex" });
+  drawn.setGraph({ rankdir: "LR", nodesep: GAP_Y, edgesep: GAP_Y, ranksep: GAP_X, ranker: "network-simplex" });
   drawn.setDefaultEdgeLabel(() => ({}));
-  const linked = new Set(graph.edges.flatMap((edge) => [edge.source, edge.target]));
+  const linked = linkedIds(graph);
   for (const node of graph.nodes) {
     if (linked.has(node.id)) drawn.setNode(node.id, { width: NODE_W, height: NODE_H });
   }
@@ -51,13 +51,29 @@ function layered(graph: Graph): Layout {
     if (to.x - from.x > NODE_W * 2) routes.set(edge.id, bends);
   }
   shelve(graph.nodes.filter((node) => !linked.has(node.id)).map((node) => node.id), positions);
-  return { positions, routes };
+  return { positions, routes, edges: edgeIds(graph), linked };
 }
 
-/** The bends in the layers that an edge crosses: dagre's points without those at the nodes and between layers. */
+function linkedIds(graph: Graph): Set<string> {
+  return new Set(graph.edges.flatMap((edge) => [edge.source, edge.target]));
+}
+
+function edgeIds(graph: Graph): Set<string> {
+  return new Set(graph.edges.map((edge) => edge.id));
+}
+
+/**
+ * The bends in the layers that an edge crosses: dagre's points without those at the nodes and between layers. Each
+ * layer is crossed in a straight line as wide as a node, so that the curves stay between the layers.
+ */
 function bendsOf(edge: { points?: Point[] } | undefined): Point[] {
   const points = (edge?.points ?? []).slice(1, -1);
-  return points.filter((_, index) => index % 2 === 1 && index < points.length - 1);
+  return points
+    .filter((_, index) => index % 2 === 1 && index < points.length - 1)
+    .flatMap(({ x, y }) => [
+      { x: x - NODE_W / 2, y },
+      { x: x + NODE_W / 2, y },
+    ]);
 }
 
 /** Puts nodes without relations in rows under the rest. */
@@ -79,18 +95,25 @@ function shelve(alone: readonly string[], positions: Map<string, Point>): void {
 
 /** The old places with room found for the new nodes; null when too much is new. */
 export function kept(graph: Graph, before: Layout): Layout | null {
-  const added = graph.nodes.filter((node) => !before.positions.has(node.id));
+  const edges = edgeIds(graph);
+  const fresh = graph.edges.filter((edge) => !before.edges.has(edge.id)).length;
+  if (fresh > Math.max(KEEP_LEAST, before.edges.size * KEEP_SHARE)) return null;
+  const linked = linkedIds(graph);
+  // A node that was alone and has got its first relation moves to its neighbour.
+  const isNew = (id: string) => !before.positions.has(id) || (linked.has(id) && !before.linked.has(id));
+  const added = graph.nodes.filter((node) => isNew(node.id));
   const stayed = graph.nodes.length - added.length;
   if (stayed === 0 || added.length > Math.max(KEEP_LEAST, stayed * KEEP_SHARE)) return null;
   if (stayed < before.positions.size * (1 - KEEP_SHARE) - KEEP_LEAST) return null;
   const positions = new Map<string, Point>();
   for (const node of graph.nodes) {
     const place = before.positions.get(node.id);
-    if (place) positions.set(node.id, place);
+    if (place && !isNew(node.id)) positions.set(node.id, place);
   }
   for (const node of added) positions.set(node.id, roomFor(node.id, graph, positions));
-  const known = new Set(graph.edges.map((edge) => edge.id));
-  return { positions, routes: new Map([...before.routes].filter(([id]) => known.has(id))) };
+  // New edges stay new until the picture is made anew: many small changes must not spoil it either.
+  const routes = new Map([...before.routes].filter(([id]) => edges.has(id)));
+  return { positions, routes, edges: before.edges, linked };
 }
 
 function roomFor(id: string, graph: Graph, positions: Positions): Point {

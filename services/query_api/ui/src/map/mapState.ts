@@ -12,7 +12,7 @@ const NOTHING: Graph = { nodes: [], edges: [] };
 export const graph = computed<Graph>(() => (topology.value ? drawnGraph(topology.value, filter.value) : NOTHING));
 const shape = computed(() => shapeOf(graph.value));
 
-export const layout = signal<Layout>({ positions: new Map(), routes: new Map() });
+export const layout = signal<Layout>({ positions: new Map(), routes: new Map(), edges: new Set(), linked: new Set() });
 /** Counted up when all places changed, so that the view should be fitted again. */
 export const refits = signal(0);
 

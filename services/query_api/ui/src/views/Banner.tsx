@@ -39,8 +39,8 @@ export function Banner() {
   if (map.services.length > 0 && map.services.every((one) => one.state.own === "grey")) {
     return (
       <div class="banner calm" role="status">
-        <b>Still learning.</b> Grey turns to a colour once there is enough history to judge by. Failures of everything
-        show at once.
+        <b>Still learning.</b> Grey turns to a colour once there is enough history to judge by; outright failures show
+        at once.
       </div>
     );
   }

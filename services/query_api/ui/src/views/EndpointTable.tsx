@@ -7,7 +7,20 @@ import { Empty } from "../parts/Notice";
 import { type Column, Table } from "../parts/Table";
 import { nameOf, openEntity } from "../state/store";
 
-const NAME: Column<Endpoint> = { key: "name", title: "Endpoint", wide: true, sort: (one) => one.name, cell: (one) => <span class="endpoint-name">{one.name}</span> };
+const NAME: Column<Endpoint> = { key: "name", title: "Endpoint", wide: true, sort: (one) => one.name, cell: (one) => <Name endpoint={one} /> };
+
+const HASH = /^[0-9a-f]{16}$/;
+
+function Name({ endpoint }: { endpoint: Endpoint }) {
+  if (!endpoint.name) return <span class="faint">without text</span>;
+  if (endpoint.name === "~other") return <span title="All endpoints beyond the limit of their instance">other endpoints</span>;
+  if (!HASH.test(endpoint.name)) return <>{endpoint.name}</>;
+  return (
+    <span class="faint" title="No sampled request has told its text yet">
+      not named yet <code>{endpoint.name.slice(0, 8)}</code>
+    </span>
+  );
+}
 
 const SERVICE: Column<Endpoint> = {
   key: "service",

@@ -37,7 +37,7 @@ export function ProbeList({ probes, changed }: { probes: readonly Probe[]; chang
                 {one.fallback && <span class="pill">fall-back</span>}
                 {one.cost && <span>{one.cost}</span>}
               </p>
-              {one.misses && <p class="misses">Not seen: {one.misses}</p>}
+              {one.misses && <p class={one.state !== "on" || one.fallback ? "misses now" : "misses"}>Not seen: {one.misses}</p>}
               {one.error && <p class="bad">{one.error}</p>}
             </div>
             <dl class="probe-figures">
