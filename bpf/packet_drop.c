@@ -53,18 +53,13 @@ static __always_inline bool count_drop(void *sk, u16 reason)
 RAW_TRACEPOINT_PROBE(kfree_skb)
 {
 	void *skb = (void *)ctx->args[0];
-	struct tcp_tuple tuple = {};
-	u64 *found;
 	u16 reason = ctx->args[2] > SUBSYSTEM_REASON ? SUBSYSTEM_REASON : ctx->args[2];
 
 #ifndef FALLBACK
 	if (count_drop((void *)ctx->args[3], reason))
 		return 0;
 #endif
-	if (!count_drop(READ(void *, skb, OFF_sk_buff__sk), reason) && tuple_of_packet(&tuple, skb)) {
-		found = tcp_tuples.lookup(&tuple);
-		if (found)
-			count_drop((void *)*found, reason);
-	}
+	if (!count_drop(READ(void *, skb, OFF_sk_buff__sk), reason))
+		count_drop(receiver_of(skb), reason);
 	return 0;
 }

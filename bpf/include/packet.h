@@ -22,7 +22,7 @@ struct tcp_tuple {
 	u16 remote_port;
 };
 
-BPF_F_TABLE("hash", struct tcp_tuple, u64, tcp_tuples, 65536, BPF_F_NO_PREALLOC); /* to the socket */
+BPF_TABLE("lru_hash", struct tcp_tuple, u64, tcp_tuples, 16384); /* to the socket */
 
 static __always_inline void tuple_of_socket(struct tcp_tuple *tuple, void *sk)
 {
@@ -67,6 +67,23 @@ static __always_inline bool tuple_of_packet(struct tcp_tuple *tuple, void *skb)
 	net = READ(void *, device, OFF_net_device__nd_net);
 	tuple->netns = net ? READ(u32, net, OFF_net__ns + OFF_ns_common__inum) : 0;
 	return true;
+}
+
+/* The socket that *skb* was meant for, NULL when it is not known. */
+static __always_inline void *receiver_of(void *skb)
+{
+	struct tcp_tuple tuple = {}, held = {};
+	u64 *found;
+
+	if (!tuple_of_packet(&tuple, skb))
+		return NULL;
+	found = tcp_tuples.lookup(&tuple);
+	if (!found)
+		return NULL;
+	tuple_of_socket(&held, (void *)*found); /* its memory may have become another's */
+	if (held.netns != tuple.netns || held.local_port != tuple.local_port || held.remote_port != tuple.remote_port)
+		return NULL;
+	return (void *)*found;
 }
 
 #endif
