@@ -206,12 +206,14 @@ async def fill(owner: asyncpg.Connection[asyncpg.Record], now_ns: int) -> None:
     await owner.execute("insert into endpoints values (2, 2, 'http', '00000000000000aa', $1)", at(first_ns))
     await owner.execute("insert into endpoint_names values ('http', $1, 'GET /cart/{id}', 'GET')", HASH)
     for step in range(6):
-        await _fill_window(owner, first_ns + step * WINDOW_NS)
+        for width in (10, 60):
+            await _fill_window(owner, first_ns + step * WINDOW_NS, width)
 
 
 async def _make_partitions(owner: asyncpg.Connection[asyncpg.Record], first_ns: int) -> None:
     since, till = at(first_ns) - dt.timedelta(days=1), at(first_ns) + dt.timedelta(days=1)
-    parents = [f"topology.{family}_figures_10" for family in ("service", "instance", "endpoint", "relation")]
+    families = ("service", "instance", "endpoint", "relation")
+    parents = [f"topology.{family}_figures_{width}" for family in families for width in (10, 60)]
     for parent in [*parents, "losses"]:
         await owner.execute(
             f"create table {parent}_test partition of {parent} for values from ('{since}') to ('{till}')"
@@ -220,33 +222,35 @@ async def _make_partitions(owner: asyncpg.Connection[asyncpg.Record], first_ns: 
         await owner.execute("select spans_make_partition($1)", (at(first_ns) + dt.timedelta(days=day)).date())
 
 
-async def _fill_window(owner: asyncpg.Connection[asyncpg.Record], start_ns: int) -> None:
+async def _fill_window(owner: asyncpg.Connection[asyncpg.Record], start_ns: int, width: int) -> None:
     start = at(start_ns)
     figures = "requests, errors, client_errors, no_responses, duration_sum_ns, request_bytes, response_bytes"
     red = [REQUESTS, ERRORS, 3, 2, RED.duration_sum_ns, 10_100, 50_500]
     packed = pack(FLAT)
     await owner.execute(
         f"insert into service_figures (start, service_id, resolution, {figures}, duration, opened, failed)"
-        " values ($1, 2, 10, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric, 11, '{\"111\": 5}')",
+        f" values ($1, 2, {width}, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric, 11, '{{\"111\": 5}}')",
         start, *red, str(packed),
     )  # fmt: skip
     for table, key in (("instance", 1), ("endpoint", 1)):
         await owner.execute(
             f"insert into {table}_figures (start, {table}_id, resolution, {figures}, duration)"
-            f" values ($1, {key}, 10, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric)",
+            f" values ($1, {key}, {width}, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric)",
             start, *red, str(packed),
         )  # fmt: skip
     await owner.execute(
         f"insert into endpoint_figures (start, endpoint_id, resolution, {figures}, duration)"
-        " values ($1, 2, 10, 5, 0, 0, 0, 5000000, 1, 1, $2::text::numeric)",
+        f" values ($1, 2, {width}, 5, 0, 0, 0, 5000000, 1, 1, $2::text::numeric)",
         start, str(pack([bucket_of(MS_NS), 5])),
     )  # fmt: skip
     client = ", ".join(f"client_{name}" for name in figures.split(", "))
     await owner.execute(
         f"insert into relation_figures (start, relation_id, resolution, {client}, client_duration, opened, rtt)"
-        " values ($1, 1, 10, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric, 11, $10::text::numeric)",
+        f" values ($1, 1, {width}, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric, 11, $10::text::numeric)",
         start, *red, str(packed), str(pack([bucket_of(MS_NS), 20])),
     )  # fmt: skip
+    if width > 10:
+        return
     await owner.execute("insert into windows (start, newest_at, batches) values ($1, $1, 1)", start)
     await owner.execute("insert into losses values ($1, 'n1', 'ring_full', 2)", start)
 
