@@ -9,7 +9,7 @@
  * cost:    2.5 us for each end of a connection over its life, 0.5 us for each live connection on the tick; nothing for
  *          a packet or a call
  * misses:  connections that routing refuses before a SYN is sent; what arrives after the application has closed;
- *          where several instances listen on one port (SO_REUSEPORT), the connections count for the last of them
+ *          where several instances listen on one port (SO_REUSEPORT), all its connections count for one of them
  */
 #include "iterators.h"
 #include "listeners.h"

@@ -9,6 +9,7 @@
 #include "l4_series.h"
 
 #define MAX_LISTENERS 8192
+#define SHARERS 4 /* instances that listen on one address at a time */
 
 struct listener {
 	u32 instance;
@@ -32,13 +33,59 @@ struct listening_at {
 	u16 unused;
 };
 
+/* Who listens there: workers share an address, and so do a program and its successor for a while. */
+struct listening_by {
+	u32 instance[SHARERS];
+	u32 sockets[SHARERS];
+};
+
 BPF_F_TABLE("hash", u64, struct listener, listeners, MAX_LISTENERS, BPF_F_NO_PREALLOC); /* by socket */
-BPF_F_TABLE("hash", struct listening_at, u32, listening, MAX_LISTENERS, BPF_F_NO_PREALLOC); /* to the instance */
+BPF_F_TABLE("hash", struct listening_at, struct listening_by, listening, MAX_LISTENERS, BPF_F_NO_PREALLOC);
+
+static __always_inline u32 first_sharer(struct listening_by *by)
+{
+	for (int i = 0; i < SHARERS; i++)
+		if (by->instance[i])
+			return by->instance[i];
+	return 0;
+}
+
+static __always_inline void listening_add(struct listening_at *at, u32 instance)
+{
+	struct listening_by nobody = {}, *by = listening.lookup_or_try_init(at, &nobody);
+
+	for (int i = 0; by && i < SHARERS; i++) {
+		if (by->instance[i] && by->instance[i] != instance)
+			continue;
+		by->instance[i] = instance;
+		by->sockets[i] += 1;
+		return;
+	}
+	lost_count(LOST_LISTENER_MAP_FULL);
+}
+
+static __always_inline void listening_leave(struct listening_at *at, u32 instance)
+{
+	struct listening_by *by = listening.lookup(at);
+
+	if (!by)
+		return;
+	for (int i = 0; i < SHARERS; i++) {
+		if (by->instance[i] != instance)
+			continue;
+		by->sockets[i] -= 1;
+		if (!by->sockets[i])
+			by->instance[i] = 0;
+		break;
+	}
+	if (!first_sharer(by))
+		listening.delete(at);
+}
 
 static __always_inline u32 listening_instance(void *sk)
 {
 	struct listening_at at = {.netns = socket_netns(sk), .port = local_port(sk)};
-	u32 *found;
+	struct listening_by *found;
 
 	local_address(&at.address, sk);
 	found = listening.lookup(&at);
@@ -46,7 +93,7 @@ static __always_inline u32 listening_instance(void *sk)
 		__builtin_memset(&at.address, 0, sizeof(at.address));
 		found = listening.lookup(&at);
 	}
-	return found ? *found : 0;
+	return found ? first_sharer(found) : 0;
 }
 
 static __always_inline void listener_add(void *sk, u8 transport, u32 instance)
@@ -63,8 +110,10 @@ static __always_inline void listener_add(void *sk, u8 transport, u32 instance)
 		return;
 	if (transport == PROTOCOL_TCP)
 		listener.overflows = READ(u32, sk, OFF_sock__sk_drops);
-	if (listeners.update(&key, &listener) || (transport == PROTOCOL_TCP && listening.update(&at, &instance)))
+	if (listeners.update(&key, &listener))
 		lost_count(LOST_LISTENER_MAP_FULL);
+	else if (transport == PROTOCOL_TCP)
+		listening_add(&at, instance);
 	family_changed();
 }
 
@@ -99,7 +148,6 @@ static __always_inline void listener_remove(void *sk)
 	u64 key = (u64)sk;
 	struct listener *listener = listeners.lookup(&key);
 	struct listening_at at = {};
-	u32 *holder;
 
 	if (!listener)
 		return;
@@ -107,9 +155,7 @@ static __always_inline void listener_remove(void *sk)
 	at.netns = listener->netns;
 	at.port = listener->port;
 	at.address = listener->address;
-	holder = listening.lookup(&at);
-	if (holder && *holder == listener->instance)
-		listening.delete(&at);
+	listening_leave(&at, listener->instance);
 	listeners.delete(&key);
 	family_changed();
 }

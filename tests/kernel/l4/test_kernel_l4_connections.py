@@ -210,6 +210,32 @@ def test_a_number_used_again_mixes_nothing(lab: Lab) -> None:
     } == {(it.peer, it.port): (it.opened, it.bytes_sent, it.bytes_received) for it in series}
 
 
+def test_a_shared_port_outlives_one_of_its_listeners(lab: Lab) -> None:
+    """
+    While one of several listening sockets on a port is open, connections to it are counted.
+    """
+    netns = lab.namespace("a")
+    lab.watch(f"netns:{netns}")
+    shared = SERVER.replace("backlog=128", "backlog=128, reuse_port=True")
+    first = lab.program(shared, "127.0.0.1", 0, netns=netns)
+    port = first.hear()
+    second = lab.program(shared, "127.0.0.1", port, netns=netns)
+    second.hear()
+    lab.of(first)
+    first.finish()
+    client = lab.program(CLIENT, "127.0.0.1", port, netns=netns)
+    client.hear()
+    client.ask("for _ in range(7): once(19).close()")
+    lab.until(lambda: lab.entries("tcp_connections") == 0, "all connections are forgotten")
+    served = end(lab.series(), Role.SERVER, lab.of(second))
+
+    assert (lab.of(client), 7, 7 * 19) == (served.peer, served.opened, served.bytes_received)
+
+    second.finish()
+
+    assert lab.entries("listening") == 0
+
+
 def test_nothing_is_seen_of_others(lab: Lab) -> None:
     """
     Traffic of programs that are not in scope leaves no trace, also when one end of it is.
