@@ -123,6 +123,10 @@ class Identity:
             ended = info
             if epoch < newest and not info.ended_ns:
                 ended = _ended(info, newest)
+            before = self._known.get((node, epoch, info.id))
+            if before is not None and before.info.listeners and not ended.listeners:
+                # It ends or has ended, its sockets before it: it stays the one that listened there last.
+                ended = msgspec.structs.replace(ended, listeners=before.info.listeners)
             self._put((node, epoch, info.id), ended)
 
     def restore(self, key: Key, info: Instance, service: str, at_ns: int) -> None:

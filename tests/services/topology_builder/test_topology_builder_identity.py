@@ -70,6 +70,17 @@ def test_a_reused_address_belongs_to_one_at_a_time(identity: Identity) -> None:
     assert identity.listener(None, "10.0.0.2", 8080, LATER) == "stock"
 
 
+def test_who_dies_stays_the_one_that_listened_last(identity: Identity) -> None:
+    """
+    The sockets of a dying process vanish before it or with it; a call to where it listened is a call to it.
+    """
+    caller = identity.get((NODE, EPOCH, 1))
+    identity.learn(NODE, EPOCH, [instance(2, "cart.py")], START_NS + S_NS)
+    identity.learn(NODE, EPOCH, [instance(2, "cart.py", ended_ns=START_NS + 2 * S_NS)], START_NS + 2 * S_NS)
+
+    assert identity.listener(caller, "10.0.0.2", 8080, LATER) == "cart"
+
+
 def test_two_candidates_are_no_answer(identity: Identity) -> None:
     """
     An address that two services listen on, on two other nodes, is not guessed; on the caller's node it is clear.
