@@ -123,11 +123,7 @@ class Identity:
             ended = info
             if epoch < newest and not info.ended_ns:
                 ended = _ended(info, newest)
-            before = self._known.get((node, epoch, info.id))
-            if before is not None and before.info.listeners and not ended.listeners:
-                # It ends or has ended, its sockets before it: it stays the one that listened there last.
-                ended = msgspec.structs.replace(ended, listeners=before.info.listeners)
-            self._put((node, epoch, info.id), ended)
+            self._put((node, epoch, info.id), self._with_places(ended, self._known.get((node, epoch, info.id))))
 
     def restore(self, key: Key, info: Instance, service: str, at_ns: int) -> None:
         """
@@ -179,6 +175,20 @@ class Identity:
         for known in list(self._known.values()):
             if known.node == node and known.key[1] < epoch and not known.info.ended_ns:
                 self._put(known.key, _ended(known.info, epoch))
+
+    def _with_places(self, info: Instance, before: Known | None) -> Instance:
+        """
+        Return *info* with its former listeners and addresses where it has none now.
+
+        A program's sockets and namespace go before it does: it stays the one that listened there last.
+        """
+        if before is None:
+            return info
+        return msgspec.structs.replace(
+            info,
+            listeners=info.listeners or before.info.listeners,
+            addresses=info.addresses or before.info.addresses,
+        )
 
     def _put(self, key: Key, info: Instance) -> None:
         before = self._known.get(key)

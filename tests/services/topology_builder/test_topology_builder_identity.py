@@ -81,6 +81,17 @@ def test_who_dies_stays_the_one_that_listened_last(identity: Identity) -> None:
     assert identity.listener(caller, "10.0.0.2", 8080, LATER) == "cart"
 
 
+def test_a_program_that_ends_is_still_the_one_that_listened_there(identity: Identity) -> None:
+    """
+    An ending program is told without its sockets; calls to where it listened are calls to it.
+    """
+    bare = instance(2, "cart.py", ended_ns=START_NS + S_NS, addresses=[])
+    identity.learn(NODE, EPOCH, [bare], START_NS)
+
+    assert identity.listener(None, "10.0.0.2", 8080, LATER) == "cart"
+    assert {"cart"} == identity.owners("10.0.0.2", NOW)
+
+
 def test_two_candidates_are_no_answer(identity: Identity) -> None:
     """
     An address that two services listen on, on two other nodes, is not guessed; on the caller's node it is clear.
