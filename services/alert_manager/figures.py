@@ -36,6 +36,7 @@ class Figures(msgspec.Struct, array_like=True):
     refused: int = 0
     closed: int = 0
     resets: int = 0
+    """Without those that refused a connection."""
     segments: int = 0
     retransmits: int = 0
     listen_overflows: int = 0
@@ -54,7 +55,7 @@ def of_window(red: Red, tcp: Tcp, *, with_durations: bool) -> Figures:
         failed=sum(tcp.failed.values()),
         refused=tcp.failed.get(REFUSED, 0),
         closed=tcp.closed,
-        resets=tcp.resets_sent + tcp.resets_received,
+        resets=max(0, tcp.resets_sent + tcp.resets_received - tcp.failed.get(REFUSED, 0)),
         segments=tcp.segments_sent,
         retransmits=tcp.retransmits,
         listen_overflows=tcp.listen_overflows,

@@ -159,6 +159,8 @@ class Judge:
                 explanation = scene.explain(seen.entity, finding.trouble)
                 roots = scene.culprits(seen.entity, finding.trouble) if explanation.share >= HALF else []
                 others = [root for root in roots if root != seen.entity]
+                if not others and _fades(entity, finding, findings):
+                    others = [one for one in entity.culprits if one != seen.entity]
                 if others:
                     own, inherited = inherited, own
                     culprits |= dict.fromkeys(others)
@@ -260,6 +262,17 @@ class Judge:
         for key in gone:
             del self.entities[key]
         return gone
+
+
+def _fades(entity: Entity, finding: Finding, findings: tuple[Finding, ...]) -> bool:
+    """
+    Return whether *finding* is an echo of trouble that was inherited: it remembers, but this window is nearly well.
+    """
+    inherited = entity.inherited_tracks.get(finding.signal)
+    if inherited is None or inherited.level < Level.YELLOW or finding.signal in entity.own_tracks:
+        return False
+    alike = (one for one in findings if one.trouble == finding.trouble and one.signal != finding.signal)
+    return max((one.grade for one in alike), default=Grade.BLANK) < Grade.YELLOW
 
 
 def _active(seen: Observation) -> bool:

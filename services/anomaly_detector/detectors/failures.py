@@ -74,6 +74,8 @@ class Failures:
         pool, k, n = pour(known.pool, errors, attempts, enough=ENOUGH, most=POOLED)
         silent = seen.calls.no_responses + failed_to_connect
         grade, score = _grade(k, n, known, seen.objective, dead or 0 < attempts == silent, rules)
+        if attempts and not errors:  # what the pool still holds is over
+            grade = min(grade, Grade.CALM if attempts >= LEAST else Grade.UNEASY)
         usual = known.share.usual if known.share.seen >= FIRST else 0.0
         finding = Finding(
             signal="error_ratio",

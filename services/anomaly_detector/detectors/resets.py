@@ -6,6 +6,7 @@ Some programs always reset; so only a change counts, and it is never red: what r
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -47,7 +48,8 @@ class Resets:
         Return one finding for a relation whose connections came or went.
         """
         known: Memory = memory
-        resets = seen.tcp.resets_sent + seen.tcp.resets_received
+        refused = seen.tcp.failed.get(errno.ECONNREFUSED, 0)  # each is a reset too, of no connection
+        resets = max(0, seen.tcp.resets_sent + seen.tcp.resets_received - refused)
         connections = max(seen.tcp.opened, seen.tcp.closed, resets)
         if not connections and not known.pool.windows:
             return Judged((), known)

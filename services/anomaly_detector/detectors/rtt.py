@@ -1,7 +1,8 @@
 """
 Does the path take longer than usual?
 
-The smoothed round-trip time also holds what the receiver waits before it acknowledges, so small changes mean nothing.
+The smoothed round-trip time also holds what the receiver waits before it acknowledges (40 ms on Linux, when the answer
+takes longer than that), so small changes mean nothing, and a slow callee explains a part of it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import msgspec
 from services.anomaly_detector import wording
 from services.anomaly_detector.baseline import Level, deviation, learn_level
 from services.anomaly_detector.detectors._base import Detector, Judged, Rules
-from services.anomaly_detector.finding import Finding, Grade
+from services.anomaly_detector.finding import Finding, Grade, Trouble
 from services.anomaly_detector.observation import RELATION, quantiles_ns
 from shared import histogram
 from shared.units import MS_NS, S_NS
@@ -25,9 +26,9 @@ ENOUGH: Final = 5
 
 GATES: Final = (
     # grade, least score, least ratio, least increase
-    (Grade.ORANGE, 5.0, 3.0, 20 * MS_NS),
-    (Grade.YELLOW, 4.0, 2.0, 5 * MS_NS),
-    (Grade.UNEASY, 2.0, 1.5, 5 * MS_NS),
+    (Grade.ORANGE, 5.0, 3.0, 60 * MS_NS),
+    (Grade.YELLOW, 4.0, 2.0, 20 * MS_NS),
+    (Grade.UNEASY, 2.0, 1.5, 20 * MS_NS),
 )
 
 
@@ -68,6 +69,7 @@ class Rtt:
         finding = Finding(
             signal="rtt",
             grade=grade,
+            trouble=Trouble.LATENCY,
             value=value / S_NS,
             expected=usual / S_NS,
             unit="s",

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from services.anomaly_detector import wording
 from services.anomaly_detector.baseline import FIRST
 from services.anomaly_detector.detectors._base import Detector, Judged, Rules
 from services.anomaly_detector.finding import Finding, Grade, Trouble
@@ -33,7 +32,7 @@ class Memory(msgspec.Struct, frozen=True):
     asked: int = 0
     """Windows with requests."""
     gap_s: float = 0.0
-    """Usual time between requests."""
+    """Usual time between windows with requests: bursts, as of caches that expire together, count as one."""
     silent_s: float = 0.0
 
 
@@ -52,7 +51,7 @@ class Silence:
         """
         known: Memory = memory
         if seen.calls.requests:
-            gap_s = (known.silent_s + seen.window_s) / seen.calls.requests
+            gap_s = known.silent_s + seen.window_s
             usual = known.gap_s + max(WEIGHT, 1 / (known.asked + 1)) * (gap_s - known.gap_s)
             taught = Memory(asked=known.asked + 1, gap_s=usual)
             return Judged((Finding(signal="silence", grade=Grade.CALM, trouble=Trouble.TRAFFIC, unit="s"),), taught)
@@ -68,7 +67,7 @@ class Silence:
             value=silent_s,
             expected=known.gap_s,
             unit="s",
-            text=f"no request for {silent_s:.0f} s, usually {wording.rate(1 / max(known.gap_s, 1e-9))}",
+            text=f"no request for {silent_s:.0f} s, usually {known.gap_s:.0f} s at most",
         )
         return Judged((finding,), taught)
 

@@ -133,3 +133,14 @@ def test_circles_end() -> None:
     seen = Scene(findings, edges, {}, {})
 
     assert [] == seen.culprits("a", Trouble.ERRORS)
+
+
+def test_a_longer_round_trip_to_a_slow_callee_is_no_evidence_of_the_wire() -> None:
+    """
+    An acknowledgement that waits for the answer makes the round trip longer; the slow callee is the cause all the same.
+    """
+    trip = (Finding(signal="rtt", grade=Grade.ORANGE, trouble=Trouble.LATENCY),)
+    seen = scene({SHOP: waiting(100), "shop->pay": waiting(100, beyond=20) + trip, PAY: waiting(20)})
+
+    assert [PAY] == seen.culprits(SHOP, Trouble.LATENCY)
+    assert [PAY] == seen.culprits("shop->pay", Trouble.LATENCY)

@@ -66,3 +66,13 @@ def test_calls_that_a_circuit_breaker_holds_back_are_missed() -> None:
     (finding,) = run("failures", [*before, *[refused] * 7])
 
     assert 95 < finding.excess < 105
+
+
+def test_what_the_pool_still_holds_is_no_trouble_once_requests_succeed() -> None:
+    """
+    Thin traffic is pooled over a minute, but a window in which all succeed is calm at once.
+    """
+    bad, good = seen(SERVICE, calls=red(10, errors=10)), seen(SERVICE, calls=red(10))
+
+    assert Grade.RED == grade("failures", [bad, bad])
+    assert Grade.CALM == grade("failures", [bad, bad, good])

@@ -21,9 +21,11 @@ def trips(ms: float) -> Observation:
     return seen(RELATION, tcp=Tcp(rtt=[histogram.bucket_of(int(ms * MS_NS)), 50]))
 
 
-@pytest.mark.parametrize(("ms", "expected"), [(0.3, Grade.CALM), (12, Grade.YELLOW), (60, Grade.ORANGE)])
+@pytest.mark.parametrize(
+    ("ms", "expected"), [(0.3, Grade.CALM), (12, Grade.CALM), (40, Grade.YELLOW), (90, Grade.ORANGE)]
+)
 def test_rtt(ms: float, expected: Grade) -> None:
     """
-    Milliseconds matter, tenths do not.
+    Tens of milliseconds matter.
     """
     assert expected == grade("rtt", [*[trips(0.1)] * 60, trips(ms)])
