@@ -4,6 +4,8 @@ What this machine lets meshlens see: the checks behind `meshlens doctor`.
 
 from __future__ import annotations
 
+import ctypes.util
+import importlib.util
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -118,12 +120,9 @@ def _rights() -> Check:
 
 
 def _compiler() -> Check:
-    try:
-        from bcc import lib  # noqa: F401 - only whether it is there
-    except (ImportError, OSError) as error:
-        remedy = "install Debian's python3-bpfcc (the package called bcc on PyPI is another)"
-        return Check(name="bcc", ok=False, found=str(error), remedy=remedy)
-    return Check(name="bcc", ok=True, found="found")
+    there = importlib.util.find_spec("bcc") is not None and ctypes.util.find_library("bcc") is not None
+    remedy = "" if there else "install Debian's python3-bpfcc (the package called bcc on PyPI is another)"
+    return Check(name="bcc", ok=there, found="found" if there else "none", remedy=remedy)
 
 
 def _file_systems() -> Check:

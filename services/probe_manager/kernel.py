@@ -14,7 +14,6 @@ Layout in bpffs: `<pins>/<fingerprint of all sources and settings>/{maps/<map>, 
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import hashlib
 import os
@@ -22,50 +21,21 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from services.probe_manager import bpf
 from services.probe_manager.btf import Btf
+from services.probe_manager.compiler import SOURCES, Compiled, Unit, assemble
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SOURCES: Final = Path(__file__).resolve().parents[2] / "bpf"
 PREFERRED, FALLBACK = "preferred", "fallback"
-_INCLUDE: Final = re.compile(r'^#include "([^"]+)"$', re.MULTILINE)
 _LOAD_MAP: Final = 0x18
 _TYPED, _RAW, _ITERATOR, _TAIL = "tp_btf__", "raw_tracepoint__", "bpf_iter__", "tail__"
-
-
-class Unit(msgspec.Struct, frozen=True):
-    """
-    What the compiler is asked for.
-    """
-
-    name: str
-    text: str
-    flags: list[str]
-
-
-class CompiledMap(msgspec.Struct, frozen=True):
-    """
-    A map that a compiled probe uses, and the number that stands for it in its instructions.
-    """
-
-    marker: int
-    shape: bpf.Shape
-
-
-class Compiled(msgspec.Struct, frozen=True):
-    """
-    A compiled probe.
-    """
-
-    functions: dict[str, bytes]
-    maps: dict[str, CompiledMap]
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -233,7 +203,7 @@ class Kernel:
         found = {**self._btf.defines(text), **self._defines}
         flags = ["-fno-unroll-loops", *flags, *(f"-D{define}={value}" for define, value in found.items())]
         child = subprocess.run(
-            [sys.executable, "-m", "services.probe_manager.kernel"],
+            [sys.executable, "-m", "services.probe_manager.compiler"],
             input=msgspec.msgpack.encode(Unit(name, text, flags)),
             capture_output=True,
             cwd=SOURCES.parent,
@@ -296,25 +266,6 @@ class Kernel:
         return bpf.attach_raw(program, _point(function) if function.startswith(_RAW) else None)
 
 
-def assemble(path: Path) -> str:
-    """
-    Return the text of the probe at *path* with the headers of `bpf/include` and `bpf/l7` put in, each once.
-    """
-    seen: set[str] = set()
-
-    def insert(match: re.Match[str]) -> str:
-        name = match.group(1)
-        if name in seen:
-            return ""
-        seen.add(name)
-        for folder in (SOURCES / "include", SOURCES / "l7"):
-            if (folder / name).exists():
-                return _INCLUDE.sub(insert, (folder / name).read_text())
-        raise ConfigError(f"bpf/{path.name} includes {name}, which is neither in bpf/include nor in bpf/l7")
-
-    return _INCLUDE.sub(insert, path.read_text())
-
-
 def _fingerprint(defines: Mapping[str, int], sizes: Mapping[str, int]) -> str:
     digest = hashlib.sha256(repr((sorted(defines.items()), sorted(sizes.items()), os.uname().release)).encode())
     for path in sorted([*SOURCES.rglob("*.c"), *SOURCES.rglob("*.h")]):
@@ -361,41 +312,3 @@ def _remove(path: Path) -> None:
         path.rmdir()
     else:
         path.unlink(missing_ok=True)
-
-
-def _compile_here(unit: Unit) -> Compiled:
-    os.environ["BCC_KERNEL_SOURCE"] = str(SOURCES / "headers")
-    from bcc import lib
-
-    # bcc.BPF() would attach what it recognises by name; here nothing is attached.
-    flags = (ctypes.c_char_p * len(unit.flags))(*(flag.encode() for flag in unit.flags))
-    module = lib.bpf_module_create_c_from_string(unit.text.encode(), 0, flags, len(unit.flags), True, None)
-    if not module:
-        raise SystemExit(1)
-    maps: dict[str, CompiledMap] = {}
-    for index in range(lib.bpf_num_tables(module)):
-        figures = [_ask(lib, f"bpf_table_{what}_id", module, index) for what in _MAP_FIGURES]
-        maps[_ask(lib, "bpf_table_name", module, index, ctypes.c_char_p).decode()] = CompiledMap(
-            figures[0], bpf.Shape(*figures[1:])
-        )
-    functions: dict[str, bytes] = {}
-    for index in range(lib.bpf_num_functions(module)):
-        symbol = lib.bpf_function_name(module, index)
-        start, size = lib.bpf_function_start(module, symbol), lib.bpf_function_size(module, symbol)
-        functions[symbol.decode()] = ctypes.string_at(start, size)
-    return Compiled(functions, maps)
-
-
-_MAP_FIGURES: Final = ("fd", "type", "key_size", "leaf_size", "max_entries", "flags")
-
-
-def _ask(lib: Any, function: str, module: int, index: int, kind: Any = ctypes.c_int) -> Any:  # bcc has no types
-    question = getattr(lib, function)
-    question.argtypes, question.restype = [ctypes.c_void_p, ctypes.c_ulonglong], kind
-    return question(module, index)
-
-
-if __name__ == "__main__":
-    sys.stdout.buffer.write(
-        msgspec.msgpack.encode(_compile_here(msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Unit)))
-    )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from services.probe_manager import bpf, draining, l4, scope, unanswered
 from services.probe_manager.catalogue import REQUIRED, catalogue
+from services.probe_manager.compiler import SOURCES
 from services.probe_manager.decode import (
     CONTROL,
     MAX_CAUSES,
@@ -27,7 +28,7 @@ from services.probe_manager.decode import (
 )
 from services.probe_manager.draining import Log, State
 from services.probe_manager.endpoints import expired
-from services.probe_manager.kernel import FALLBACK, SOURCES, Kernel
+from services.probe_manager.kernel import FALLBACK, Kernel
 from services.probe_manager.procfs import Watch
 from shared.errors import ConfigError
 from shared.messages.control import Probes, ProbeState

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-import engine as engines
+from tests.containers import engine as engines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
