@@ -92,10 +92,12 @@ struct conn {
 	u64 unnamed_endpoint; /* PostgreSQL: of the unnamed statement */
 	u32 groups_opened; /* PostgreSQL: batches that the client has ended, that the server has answered */
 	u32 groups_done;
+	u32 answer_before; /* bytes of the oldest request's response that came with earlier calls */
+	u32 unused;
 	u64 name; /* PostgreSQL: hash of the name that is being read */
 	u64 parsed; /* PostgreSQL: hash of the name of the statement that was parsed last */
 	struct sql_text sql;
-	u64 answer_ns; /* PostgreSQL: when the oldest request's response began */
+	u64 answer_ns; /* when the oldest request's response began, if that was with an earlier call */
 	struct follower ways[2]; /* of requests, of responses */
 	u64 line_endpoint;
 	u64 line[LINE_WORDS]; /* the beginning of the request that has this endpoint */

@@ -137,10 +137,16 @@ static __always_inline void stream_response(volatile struct pending *pending, st
 						 struct view *view, u32 bytes)
 {
 	if (in_flight(conn)) {
-		pending_begin(pending, pending->now, bytes, view->at, view_ready(view) ? view->here : 0);
+		pending_begin(pending, pending->now, bytes + conn->answer_before, view->at, view_ready(view) ? view->here : 0);
 		pending->answer_address = view->at;
-		if (conn->protocol == PROTOCOL_HTTP1 && !http_response(conn, view, pending))
+		if (conn->protocol == PROTOCOL_HTTP1 && !http_response(conn, view, pending)) {
+			conn->answer_before += bytes;
 			return;
+		}
+		if (conn->answer_ns)
+			pending->now = conn->answer_ns;
+		conn->answer_ns = 0;
+		conn->answer_before = 0;
 		conn->gathering = 0;
 		request_pop(pending, conn, sk);
 		return;

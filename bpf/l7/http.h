@@ -154,13 +154,18 @@ static __always_inline bool http_response(struct conn *conn, struct view *view, 
 	u8 *answer = conn->answer;
 	u32 status = 0;
 
-	if (!http_answer(conn, view))
+	if (!http_answer(conn, view)) {
+		if (!conn->answer_ns)
+			conn->answer_ns = pending->now;
 		return false;
+	}
 	conn->answer_bytes = 0;
 	if (*(u32 *)answer == 0x50545448 && answer[4] == '/' && is_digit(answer[9]))
 		status = (answer[9] - '0') * 100 + (answer[10] - '0') * 10 + (answer[11] - '0');
-	if (status >= 100 && status < 200 && status != 101)
+	if (status >= 100 && status < 200 && status != 101) {
+		conn->answer_ns = 0;
 		return false;
+	}
 	if (status == 101)
 		conn->ignored = IGNORED;
 	pending->status = status;

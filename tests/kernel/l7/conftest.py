@@ -1,0 +1,46 @@
+"""
+The probes on each of their two sets of hooks, and a laboratory for each test.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from services.probe_manager.kernel import FALLBACK, PREFERRED, Kernel
+from tests.kernel.l7.lab import DEFINES, SCOPE_TREE, Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session", params=[PREFERRED, FALLBACK])
+def loaded(request: pytest.FixtureRequest) -> Iterator[Kernel]:
+    """
+    The probes, attached once to each of their two sets of hooks.
+    """
+    kernel = Kernel(Path(f"/sys/fs/bpf/meshlens-test-l7-{os.getpid()}-{request.param}"), DEFINES, {})
+    try:
+        kernel.load("process_lifetime")
+        found = kernel.load("socket_l7", fallback=request.param == FALLBACK)
+        assert request.param == found.variant
+        kernel.map("scope_kinds").write(bytes(4), struct.pack("<I", SCOPE_TREE))
+        yield kernel
+    finally:
+        kernel.close(remove=True)
+
+
+@pytest.fixture
+def lab(loaded: Kernel) -> Iterator[Lab]:
+    """
+    A laboratory of one test.
+    """
+    made = Lab(loaded)
+    try:
+        yield made
+    finally:
+        made.close()

@@ -1,0 +1,217 @@
+"""
+A laboratory for requests: real servers in scope, generators that know the truth, and the kernel side that counts.
+"""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from services.probe_manager import bpf
+from services.probe_manager.decode import CAUSES, SAMPLE_CAUSES, decode_sample, decode_series
+from shared.messages.kernel import L7Series, Protocol, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from services.probe_manager.kernel import Kernel
+    from shared.messages.kernel import Sample
+
+DEADLINE_S: Final = 20.0
+SCOPE_TREE: Final = 1
+DEFINES: Final = {"ENDPOINT_LIMIT": 101, "SERIES_LIMIT": 512, "RESERVOIR_MASK": (1 << 20) - 1}
+HELD: Final = ("instances", "families", "l7_series_0", "l7_series_1", "l7_endpoints", "l7_dns")
+"""Maps that are emptied after each test."""
+GATE: Final = 'read go; exec "$0" "$@"'
+"""Programs wait here until they are in scope."""
+
+
+def free_port() -> int:
+    """
+    Return a port of the loopback that nobody uses now.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Lab:
+    """
+    The kernel side and the programs of one test.
+    """
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel: Final = kernel
+        self.folder: Final = Path(tempfile.mkdtemp(prefix="meshlens-l7-"))
+        self.folder.chmod(0o755)
+        self._programs: Final[list[subprocess.Popen[bytes]]] = []
+        self._connections: Final[list[socket.socket | http.client.HTTPConnection]] = []
+        self._ring: Final = bpf.Ring(kernel.map("l7_samples"))
+        self._ring.drain()
+        self.grant(1000)
+
+    def grant(self, samples: int) -> None:
+        """
+        Allow so many samples.
+        """
+        self.kernel.map("l7_sample_budget").write(bytes(4), struct.pack("<q", samples))
+
+    def observe(self, pid: int, instance: int) -> None:
+        """
+        Put a process in scope, with what it executes from now on.
+        """
+        self.kernel.map("instances").write(struct.pack("<I", pid), struct.pack("<II", instance, pid))
+
+    def ignore(self, pid: int) -> None:
+        """
+        Put a process out of scope.
+        """
+        self.kernel.map("instances").delete(struct.pack("<I", pid))
+
+    def run(self, *command: object, user: str | None = None, observed: bool = True) -> subprocess.Popen[bytes]:
+        """
+        Start a program; everything that it does is in scope.
+        """
+        words = [str(word) for word in command]
+        with (self.folder / f"{len(self._programs)}.log").open("wb") as log:
+            program = subprocess.Popen(
+                ["sh", "-c", GATE, *words], stdin=subprocess.PIPE, stdout=log, stderr=log, user=user, cwd=self.folder
+            )
+        self._programs.append(program)
+        if observed:
+            self.observe(program.pid, 1000 + len(self._programs))
+        assert program.stdin is not None
+        program.stdin.write(b"\n")
+        program.stdin.flush()
+        return program
+
+    def serve(self, code: str) -> int:
+        """
+        Start a Python server in scope that accepts on the socket `listener`; return its port.
+        """
+        port = free_port()
+        head = (
+            "import socket, os, time\n"
+            "listener = socket.socket(); listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
+            f"listener.bind(('127.0.0.1', {port})); listener.listen(64)\n"
+        )
+        self.run(sys.executable, "-c", head + code)
+        self.until(lambda: accepts(port), f"something that listens on {port}")
+        return port
+
+    def http(self, port: int) -> http.client.HTTPConnection:
+        """
+        Return a connection to *port* that is closed after the test.
+        """
+        made = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
+        self._connections.append(made)
+        return made
+
+    def stream(self, port: int) -> socket.socket:
+        """
+        Return a socket connected to *port* that is closed after the test.
+        """
+        made = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connections.append(made)
+        return made
+
+    def until(self, holds: Callable[[], bool], what: str) -> None:
+        """
+        Wait until *holds*, and fail after a while.
+        """
+        deadline = time.monotonic() + DEADLINE_S
+        while not holds():
+            assert time.monotonic() < deadline, f"waited {DEADLINE_S} s for: {what}"
+            time.sleep(0.01)
+
+    def series(self) -> list[L7Series]:
+        """
+        Return everything counted so far.
+        """
+        found = []
+        for side in (0, 1):
+            for keys, values, _ in self.kernel.map(f"l7_series_{side}").entries():
+                found += decode_series(keys, values)
+        return found
+
+    def served(self, port: int, protocol: Protocol) -> list[L7Series]:
+        """
+        Return the series of the server on *port*.
+        """
+        return self._of(port, protocol, Role.SERVER)
+
+    def called(self, port: int, protocol: Protocol) -> list[L7Series]:
+        """
+        Return the series of the clients of *port*.
+        """
+        return self._of(port, protocol, Role.CLIENT)
+
+    def _of(self, port: int, protocol: Protocol, role: Role) -> list[L7Series]:
+        return [one for one in self.series() if one.port == port and one.protocol is protocol and one.role is role]
+
+    def lost(self) -> dict[str, int]:
+        """
+        Return what was lost of any figure, by cause.
+        """
+        counters, found = self.kernel.map("lost"), Counter[str]()
+        for number, cause in CAUSES.items():
+            counts = counters.read(struct.pack("<I", number)) or b""
+            found[cause] = sum(count for (count,) in struct.iter_unpack("<Q", counts))
+        return {cause: count for cause, count in found.items() if count and cause not in SAMPLE_CAUSES}
+
+    def samples(self) -> list[Sample]:
+        """
+        Return the samples since the last call.
+        """
+        return [decode_sample(record, 0) for record in self._ring.drain()]
+
+    def close(self) -> None:
+        """
+        End the programs, and forget what was counted.
+        """
+        for connection in self._connections:
+            connection.close()
+        for program in self._programs:
+            program.terminate()
+        for program in self._programs:
+            try:
+                program.communicate(timeout=5)
+            except subprocess.TimeoutExpired:
+                program.kill()
+                program.communicate()
+        for held in HELD:
+            for keys, _, _ in list(self.kernel.map(held).entries()):
+                self.kernel.map(held).delete_many(keys)
+        for side in (0, 1):
+            self.kernel.map("l7_series_used").write(struct.pack("<I", side), bytes(8))
+        lost = self.kernel.map("lost")
+        for number in CAUSES:
+            lost.write(struct.pack("<I", number), bytes(lost.value_bytes))
+        self._ring.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def accepts(port: int) -> bool:
+    """
+    Return whether something listens on *port*, without a connection to it.
+    """
+    wanted = f":{port:04X} "
+    lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    return any(line.split()[1].endswith(wanted.strip()) and line.split()[3] == "0A" for line in lines)
+
+
+def requests_of(series: list[L7Series]) -> int:
+    """
+    Return how many requests *series* hold.
+    """
+    return sum(one.requests for one in series)
