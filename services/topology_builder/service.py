@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from services.topology_builder.config import Config
+    from services.topology_builder.folding import Figures
     from shared.messages.kernel import KernelBatch
     from shared.messages.topology import TopologyWindow
     from shared.runtime.bus import Delivery
@@ -137,7 +138,9 @@ class Builder:
         bus, health = self._shell.bus, self._shell.health
         while True:
             now_ns = time.time_ns()
-            await bus.emit(subjects.LIVE_WINDOW, self._picture(self._windows.recent(now_ns), subjects.LIVE_WINDOW))
+            content = self._windows.recent(now_ns)
+            figures = fold(content.batches, self._identity, self._graph)
+            await bus.emit(subjects.LIVE_WINDOW, self._picture(content, figures, subjects.LIVE_WINDOW))
             oldest_ns = self._windows.oldest_ns
             health.lag_s = max(0, now_ns - oldest_ns) / S_NS if oldest_ns else 0.0
             refused = {"malformed": bus.malformed + self._unsound, "instance_limit": self._identity.refused}
@@ -158,7 +161,7 @@ class Builder:
     async def _close(self, content: Content) -> None:
         figures = fold(content.batches, self._identity, self._graph)
         plan = self._graph.apply(figures, self._identity, content.start_ns, content.end_ns)
-        window = self._picture(content, subjects.WINDOW, final=True)
+        window = self._picture(content, figures, subjects.WINDOW, final=True)
         changed = dict(self._identity.changed)
         returned = self._windows.returned(content)
         commit = Commit(
@@ -262,8 +265,9 @@ class Builder:
         self._shell.health.lose("batch_missing", lost)
         self._shell.log.warning("batches_missing", lost=lost)
 
-    def _picture(self, content: Content, subject: Subject[TopologyWindow], *, final: bool = False) -> TopologyWindow:
-        figures = fold(content.batches, self._identity, self._graph)
+    def _picture(
+        self, content: Content, figures: Figures, subject: Subject[TopologyWindow], *, final: bool = False
+    ) -> TopologyWindow:
         window = picture(
             figures,
             self._graph,
