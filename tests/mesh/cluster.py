@@ -41,6 +41,8 @@ join relations using (relation_id)
 join services as source on source.service_id = relations.source_id
 join services as target on target.service_id = relations.target_id
 """
+STILL_COUNTED: Final = ("endpoint_names", "sample_rate", "sample_ring_full")
+"""Causes that cost a name or a sample, and no request."""
 LOST: Final = "select cause, sum(lost)::bigint as lost from losses group by cause having sum(lost) <> 0"
 
 
@@ -160,9 +162,10 @@ class Cluster:
 
     def lost(self) -> dict[str, int]:
         """
-        Return what PostgreSQL holds as lost, by cause.
+        Return the requests that PostgreSQL holds as lost, by cause.
         """
-        return {row["cause"]: row["lost"] for row in asyncio.run(self._rows(LOST))}
+        rows = asyncio.run(self._rows(LOST))
+        return {row["cause"]: row["lost"] for row in rows if row["cause"] not in STILL_COUNTED}
 
     def settled_totals(self, timeout_s: float = 60.0) -> dict[tuple[str, str, str], Total]:
         """

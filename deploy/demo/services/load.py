@@ -93,7 +93,7 @@ class Load:
         endpoint = self._random.choices(list(ENDPOINTS), list(ENDPOINTS.values()))[0]
         method, _, path = endpoint.partition(" ")
         path = path.replace("{id}", str(self._random.randint(1, 500)))
-        path = path.replace("{buyer}", f"b{self._random.randint(1, BUYERS)}")
+        path = path.replace("{buyer}", str(self._random.randint(1, BUYERS)))
         totals = self.totals
         totals.sent[endpoint] += 1
         started = time.monotonic()
