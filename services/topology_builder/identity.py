@@ -93,6 +93,7 @@ class Identity:
         self._known: Final[dict[Key, Known]] = {}
         self._epochs: Final[dict[str, int]] = {}
         self._heard: Final[dict[str, int]] = {}
+        self._told: Final[dict[Key, int]] = {}
         self._listeners: Final[dict[tuple[str, int], dict[Key, Known]]] = {}
         self._local: Final[dict[tuple[str, int, int], dict[Key, Known]]] = {}
         self._owners: Final[dict[str, dict[Key, Known]]] = {}
@@ -120,10 +121,12 @@ class Identity:
             self._epochs[node] = epoch
             self._end_older(node, epoch)
         for info in instances:
-            ended = info
-            if epoch < newest and not info.ended_ns:
-                ended = _ended(info, newest)
-            self._put((node, epoch, info.id), self._with_places(ended, self._known.get((node, epoch, info.id))))
+            key = (node, epoch, info.id)
+            if at_ns < self._told.get(key, 0):  # a batch that was delivered late: there is newer word
+                continue
+            ended = _ended(info, newest) if epoch < newest and not info.ended_ns else info
+            if self._put(key, _completed(ended, self._known.get(key))):
+                self._told[key] = at_ns
 
     def restore(self, key: Key, info: Instance, service: str, at_ns: int) -> None:
         """
@@ -176,30 +179,16 @@ class Identity:
             if known.node == node and known.key[1] < epoch and not known.info.ended_ns:
                 self._put(known.key, _ended(known.info, epoch))
 
-    def _with_places(self, info: Instance, before: Known | None) -> Instance:
-        """
-        Return *info* with its former listeners and addresses where it has none now.
-
-        A program's sockets and namespace go before it does: it stays the one that listened there last.
-        """
-        if before is None:
-            return info
-        return msgspec.structs.replace(
-            info,
-            listeners=info.listeners or before.info.listeners,
-            addresses=info.addresses or before.info.addresses,
-        )
-
-    def _put(self, key: Key, info: Instance) -> None:
+    def _put(self, key: Key, info: Instance) -> bool:
         before = self._known.get(key)
         if before is None and len(self._known) >= self._limit:
             self.refused += 1
-            return
-        if before is not None and before.info == info:
-            return
-        known = Known(key, info, naming.service_name(info, self._rules))
-        self._index(known)
-        self.changed[key] = known
+            return False
+        if before is None or before.info != info:
+            known = Known(key, info, naming.service_name(info, self._rules))
+            self._index(known)
+            self.changed[key] = known
+        return True
 
     def _index(self, known: Known) -> None:
         before = self._known.get(known.key)
@@ -215,6 +204,7 @@ class Identity:
 
     def _remove(self, known: Known) -> None:
         del self._known[known.key]
+        self._told.pop(known.key, None)
         for address in known.info.addresses:
             _discard(self._owners, address, known.key)
         for address, port in _places(known.info):
@@ -225,6 +215,24 @@ class Identity:
 
 def _ended(info: Instance, at_ns: int) -> Instance:
     return msgspec.structs.replace(info, ended_ns=at_ns)
+
+
+def _completed(info: Instance, before: Known | None) -> Instance:
+    """
+    Return *info* with what was known before where it says nothing.
+
+    A program's sockets and namespace go before it does, and what has ended does not come back: it stays the one that
+    listened there last.
+    """
+    if before is None:
+        return info
+    return msgspec.structs.replace(
+        info,
+        listeners=info.listeners or before.info.listeners,
+        addresses=info.addresses or before.info.addresses,
+        network_namespace=info.network_namespace or before.info.network_namespace,
+        ended_ns=info.ended_ns or before.info.ended_ns,
+    )
 
 
 def _only(services: Iterable[str]) -> str:

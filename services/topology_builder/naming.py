@@ -32,7 +32,7 @@ INTERPRETERS: Final = re.compile(
     r"(python|pypy|node|nodejs|ruby|php|php-fpm|perl|java|bash|sh|dash|zsh|deno|bun|dotnet|lua|luajit|Rscript)[\d.]*$"
 )
 APPLICATION_SERVERS: Final = frozenset(
-    {"gunicorn", "uvicorn", "hypercorn", "daphne", "celery", "flask", "puma", "unicorn", "rackup"}
+    {"granian", "gunicorn", "uvicorn", "hypercorn", "daphne", "celery", "flask", "puma", "unicorn", "rackup"}
 )
 SAYS_NOTHING: Final = frozenset(
     {

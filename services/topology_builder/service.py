@@ -112,9 +112,8 @@ class Builder:
         taken = self._windows.take(batch, delivery, time.time_ns())
         if taken is Taken.STORED:
             await delivery.done()
-        if taken is Taken.NEW:
-            self._identity.learn(batch.node, batch.epoch, batch.instances, batch.end_ns)
-        else:
+        self._identity.learn(batch.node, batch.epoch, batch.instances, batch.end_ns)
+        if taken is not Taken.NEW:
             self._shell.health.count("batches_repeated")
 
     async def take_names(self) -> None:

@@ -92,6 +92,24 @@ def test_a_program_that_ends_is_still_the_one_that_listened_there(identity: Iden
     assert {"cart"} == identity.owners("10.0.0.2", NOW)
 
 
+def test_late_word_does_not_undo_newer_word(identity: Identity) -> None:
+    """
+    >> cart with a new listener, an older batch without it; cart has ended, a newer batch that has not noticed
+    << the newer word holds, and what has ended does not come back.
+    """
+    moved = instance(2, "cart.py", "10.0.0.2:9090")
+    identity.learn(NODE, EPOCH, [moved], START_NS + 10)
+    identity.learn(NODE, EPOCH, [instance(2, "cart.py", "10.0.0.2:8080")], START_NS + 9)
+    assert identity.listener(None, "10.0.0.2", 9090, NOW) == "cart"
+
+    identity.learn(NODE, EPOCH, [instance(2, "cart.py", ended_ns=START_NS + 11)], START_NS + 11)
+    identity.learn(NODE, EPOCH, [moved], START_NS + 12)
+    ended = identity.get((NODE, EPOCH, 2))
+
+    assert ended is not None
+    assert ended.info.ended_ns == START_NS + 11
+
+
 def test_two_candidates_are_no_answer(identity: Identity) -> None:
     """
     An address that two services listen on, on two other nodes, is not guessed; on the caller's node it is clear.
