@@ -36,6 +36,7 @@ class MockApi:
         self.world = world
         world.probes = world.probes or lists.probes()
         self.broken = False
+        self.token = ""
         self.asked: list[str] = []
         self.commands: list[tuple[str, Any]] = []
         self._listeners: set[asyncio.Queue[bytes | None]] = set()
@@ -51,6 +52,7 @@ class MockApi:
                 web.get("/api/v1/events", self._events),
                 web.post("/api/v1/alerts/{id}/acknowledge", self._acknowledge),
                 web.post("/api/v1/silences", self._silence),
+                web.post("/api/v1/session", self._sign_in),
                 web.put("/api/v1/probes/{probe}", self._switch),
                 web.get("/", self._index),
                 web.static("/", DIST),
@@ -101,10 +103,22 @@ class MockApi:
         if self.broken and request.path.startswith("/api/"):
             problem = a.Problem(type="about:blank", title="Not ready", status=503, detail="PostgreSQL does not answer.")
             return web.Response(status=503, body=_json(problem), content_type="application/problem+json")
+        if request.path.startswith("/api/") and not await self._may_ask(request):
+            problem = a.Problem(type="about:blank", title="Sign in", status=401, detail="This token is not known.")
+            return web.Response(status=401, body=_json(problem), content_type="application/problem+json")
         response: web.StreamResponse = await handler(request)
         if not response.prepared:
             response.headers["Content-Security-Policy"] = POLICY
         return response
+
+    async def _may_ask(self, request: web.Request) -> bool:
+        if not self.token or request.cookies.get("session") == self.token:
+            return True
+        return (
+            request.path.endswith("/session")
+            and request.method == "POST"
+            and (await request.json())["token"] == self.token
+        )
 
     async def _index(self, _: web.Request) -> web.StreamResponse:
         return web.FileResponse(DIST / "index.html")
@@ -147,6 +161,11 @@ class MockApi:
         )
         self.world.alerts[alert.id] = taken
         return _answer(a.Done())
+
+    async def _sign_in(self, _: web.Request) -> web.Response:
+        response = _answer(a.Session(role="viewer", needs_token=True))
+        response.set_cookie("session", self.token, httponly=True)
+        return response
 
     async def _silence(self, request: web.Request) -> web.Response:
         body = await request.json()

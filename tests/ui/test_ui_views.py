@@ -116,3 +116,22 @@ async def test_services_are_a_table_too(page: Page, api: MockApi) -> None:
     await page.run("document.querySelector('tbody tr').focus()")
     await page.key("Enter")
     await page.until("!!document.querySelector('.panel')")
+
+
+async def test_asks_for_a_token_where_one_is_needed(page: Page, api: MockApi, port: int) -> None:
+    """
+    Without a token the page asks for it, says when it is wrong, and goes on when it is right.
+    """
+    api.token = "let-me-in-let-me-in-let-me-in"
+    await page.open(f"http://127.0.0.1:{port}/?again")
+    await page.until("!!document.querySelector('dialog[open] input')")
+    for token in ("wrong", api.token):
+        await page.run("document.querySelector('dialog input').select()")
+        await page.run("document.querySelector('dialog input').focus()")
+        await page.type(token)
+        await page.click("dialog .button.primary")
+        if token == "wrong":
+            await page.until("document.querySelector('dialog [role=alert]')?.innerText.includes('not known')")
+    await page.until("!document.querySelector('dialog') && document.querySelectorAll('.node').length === 7")
+    api.token = ""
+    page.complaints[:] = [one for one in page.complaints if "401" not in one]

@@ -6,7 +6,7 @@ import { areaPath, linePath, niceTop } from "../src/parts/chartPaths";
 import { inOrder } from "../src/parts/Table";
 import { EVERYTHING } from "../src/state/filter";
 import { drawnGraph } from "../src/state/graph";
-import { LIVE, bounds, params, readRange, writeRange } from "../src/state/range";
+import { LIVE, bounds, params, rangeWords, readRange, writeRange } from "../src/state/range";
 import { readRoute, writeRoute } from "../src/state/route";
 import { mapOf } from "./factory";
 
@@ -39,6 +39,10 @@ describe("ranges", () => {
       from: "1970-01-01T00:00:00.000Z",
       to: "1970-01-01T00:00:10.000Z",
     });
+    expect([LIVE, { kind: "last" as const, seconds: 3600 }].map((one) => rangeWords(one, 300))).toEqual([
+      "in the last 5 minutes",
+      "in the last hour",
+    ]);
     expect(bounds({ kind: "last", seconds: 60 }, 100_000)).toEqual({ from: 40_000, to: 100_000 });
   });
 });

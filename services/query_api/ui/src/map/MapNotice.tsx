@@ -46,7 +46,9 @@ function NothingSeen() {
   const waiting = (status.data?.services ?? []).filter((one) => one.state !== "ready");
   return (
     <Empty title="Nothing seen yet">
-      <p>The probes are waiting for the first request of a program in scope. A minute of quiet is normal; more is not.</p>
+      {waiting.length === 0 && (
+        <p>The probes wait for the first request of a program in scope. A minute of quiet is normal; more is not.</p>
+      )}
       {waiting.map((one) => (
         <p key={one.service + one.node} class="waiting">
           <LevelIcon level={one.state === "starting" ? "grey" : "orange"} label={one.state} /> <b>{one.service}</b>{" "}

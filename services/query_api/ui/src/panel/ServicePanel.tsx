@@ -6,7 +6,7 @@ import { plural } from "../format/numbers";
 import { RateTiles, TcpRows } from "../parts/figures";
 import { Answered, Empty } from "../parts/Notice";
 import { Culprits, Reasons, StateLine } from "../parts/State";
-import { mapParams, params, writeRange } from "../state/range";
+import { params, rangeWords, writeRange } from "../state/range";
 import { go, isLive, range, route, serviceById, topology } from "../state/store";
 import { EndpointTable } from "../views/EndpointTable";
 import { InstanceTable } from "./InstanceTable";
@@ -16,13 +16,15 @@ import { SpanRows } from "./SpanRows";
 import { Timeline } from "./Timeline";
 
 const EVERY_MS = 5000;
+/** Live, endpoints and instances are about so many seconds: ten are too few to know a rare endpoint. */
+const DETAIL_S = 300;
 const TABS = ["overview", "endpoints", "instances", "requests", "network"] as const;
 
 export function ServicePanel({ id }: { id: string }) {
   const over = range.value;
   const asked = useQuery(
     `service ${id} ${writeRange(over)}`,
-    (signal) => get<ServiceDetail>(`services/${part(id)}`, isLive.value ? mapParams(over) : params(over), signal),
+    (signal) => get<ServiceDetail>(`services/${part(id)}`, params(over, DETAIL_S), signal),
     isLive.value || over.kind === "last" ? EVERY_MS : 0,
   );
   const service = serviceById.value.get(id) ?? asked.data?.service;
@@ -53,6 +55,7 @@ export function ServicePanel({ id }: { id: string }) {
       />
       <div role="tabpanel" aria-label={tab}>
         {tab === "overview" && <Overview service={service} />}
+        {(tab === "endpoints" || tab === "instances") && <p class="about faint">Requests {rangeWords(over, DETAIL_S)}</p>}
         {tab === "endpoints" && (
           <Answered asked={asked} what="endpoints">
             {(detail) => <EndpointTable endpoints={detail.endpoints} narrow />}

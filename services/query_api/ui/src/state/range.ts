@@ -43,6 +43,14 @@ export function bounds(range: Range, now: number, liveSeconds = 900): { from: nu
   }
 }
 
+/** Which time a list covers, in words. */
+export function rangeWords(range: Range, liveSeconds = 900): string {
+  if (range.kind === "span") return "in the chosen time";
+  const seconds = range.kind === "last" ? range.seconds : liveSeconds;
+  if (seconds % 3600 === 0) return seconds === 3600 ? "in the last hour" : `in the last ${seconds / 3600} hours`;
+  return seconds % 60 === 0 ? `in the last ${seconds / 60} minutes` : `in the last ${seconds} seconds`;
+}
+
 export function writeRange(range: Range): string {
   switch (range.kind) {
     case "live":

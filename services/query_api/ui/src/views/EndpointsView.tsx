@@ -5,7 +5,7 @@ import { useQuery } from "../api/query";
 import type { Endpoint } from "../api/types.gen";
 import { plural } from "../format/numbers";
 import { Answered } from "../parts/Notice";
-import { params, writeRange } from "../state/range";
+import { params, rangeWords, writeRange } from "../state/range";
 import { nameOf, range, topology } from "../state/store";
 import { EndpointTable } from "./EndpointTable";
 import { ViewHead } from "./ViewHead";
@@ -62,7 +62,7 @@ export function EndpointsView() {
           return (
             <>
               <EndpointTable endpoints={shown} />
-              <p class="faint count">{plural(shown.length, "endpoint")}{endpoints.length >= MOST ? `, of the first ${MOST}` : ""}</p>
+              <p class="faint count">{plural(shown.length, "endpoint")} {rangeWords(over)}{endpoints.length >= MOST ? `, of the first ${MOST}` : ""}</p>
             </>
           );
         }}
