@@ -13,6 +13,10 @@
 #include "family.h"
 #include "iterators.h"
 
+#ifndef BIT_task_struct__in_execve /* its first bit, where that is not the first of its byte */
+#define BIT_task_struct__in_execve 0
+#endif
+
 RAW_TRACEPOINT_PROBE(sched_process_fork)
 {
 	void *parent = (void *)ctx->args[0], *child = (void *)ctx->args[1];
@@ -29,14 +33,23 @@ RAW_TRACEPOINT_PROBE(sched_process_fork)
 	return 0;
 }
 
+static __always_inline u32 parent_of(void *task)
+{
+	void *parent = READ(void *, task, OFF_task_struct__real_parent);
+
+	return READ(u32, parent, OFF_task_struct__tgid);
+}
+
 RAW_TRACEPOINT_PROBE(sched_process_exec)
 {
 	void *task = (void *)ctx->args[0];
 	u32 tgid = READ(u32, task, OFF_task_struct__tgid), kinds = scope_kinds_wanted();
-	u32 before = scope_instance_of(tgid);
+	u32 before = scope_instance_of(tgid), parent = before;
 
-	if ((before && kinds & SCOPE_TREE) || wanted(task, tgid, kinds))
-		family_begin(task, tgid, before, false);
+	if (!before && kinds & SCOPE_TREE) /* the iterator passed it by in the middle of this exec */
+		parent = scope_instance_of(parent_of(task));
+	if ((parent && kinds & SCOPE_TREE) || wanted(task, tgid, kinds))
+		family_begin(task, tgid, parent, false);
 	else if (before)
 		instances.delete(&tgid);
 	if (before)
@@ -77,23 +90,28 @@ RAW_TRACEPOINT_PROBE(cgroup_attach_task)
 	return 0;
 }
 
+/* In the middle of an exec a task is neither the old program nor the new one; its exec will be seen. */
+static __always_inline bool executing(void *task)
+{
+#ifdef OFF_task_struct__in_execve
+	return READ(u8, task, OFF_task_struct__in_execve) >> BIT_task_struct__in_execve & 1;
+#else
+	return false;
+#endif
+}
+
 /* What ran before: run it until it adds nobody. */
 BPF_ITER(task)
 {
-	void *task = ctx->task, *parent;
-	struct instance_ref *ref;
-	u32 tgid, kinds = scope_kinds_wanted(), parent_tgid;
+	void *task = ctx->task;
+	u32 tgid, kinds = scope_kinds_wanted();
 
 	if (!task || !READ(void *, task, OFF_task_struct__mm))
 		return 0;
 	tgid = READ(u32, task, OFF_task_struct__tgid);
-	if (tgid != READ(u32, task, OFF_task_struct__pid) || scope_instance_of(tgid))
+	if (tgid != READ(u32, task, OFF_task_struct__pid) || scope_instance_of(tgid) || executing(task))
 		return 0;
-	parent = READ(void *, task, OFF_task_struct__real_parent);
-	parent_tgid = READ(u32, parent, OFF_task_struct__tgid);
-	ref = instances.lookup(&parent_tgid);
-	if (!(ref && kinds & SCOPE_TREE) && !wanted(task, tgid, kinds))
-		return 0;
-	family_adopt(task, tgid);
+	if ((kinds & SCOPE_TREE && scope_instance_of(parent_of(task))) || wanted(task, tgid, kinds))
+		family_adopt(task, tgid);
 	return 0;
 }

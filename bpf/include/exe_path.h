@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The path of the program that a task executes, as its own mount namespace names it.
+ * The path of the program that a task executes, as the task itself would name it: from its own root.
  *
  * No helper gives it in a tracepoint, so the dentries are walked from the file up to the root, over mount points, and
  * the path is written from its end towards its beginning. A path longer than PATH_BYTES - 1 keeps its end and so does
@@ -48,14 +48,19 @@ static __always_inline struct path_walk *exe_path(void *task)
 	struct path_walk *walk = path_scratch.lookup(&zero);
 	void *mm = READ(void *, task, OFF_task_struct__mm);
 	void *file = mm ? READ(void *, mm, OFF_mm_struct__exe_file) : NULL;
-	void *dentry, *parent, *vfsmount, *mount;
+	void *fs = READ(void *, task, OFF_task_struct__fs);
+	void *dentry, *parent, *vfsmount, *mount, *root, *root_mount;
 
 	if (!walk || !file)
 		return NULL;
+	root = fs ? READ(void *, fs, OFF_fs_struct__root + OFF_path__dentry) : NULL;
+	root_mount = fs ? READ(void *, fs, OFF_fs_struct__root + OFF_path__mnt) : NULL;
 	dentry = READ(void *, file, OFF_file__f_path + OFF_path__dentry);
 	vfsmount = READ(void *, file, OFF_file__f_path + OFF_path__mnt);
 	walk->text[PATH_END] = 0;
 	for (int i = 0; i < PATH_DEPTH; i++) {
+		if (dentry == root && vfsmount == root_mount)
+			break;
 		parent = READ(void *, dentry, OFF_dentry__d_parent);
 		if (parent && parent != dentry) {
 			at = prepend(walk, at, dentry);

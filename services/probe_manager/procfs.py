@@ -214,6 +214,8 @@ class Watch:
         Return the instances that are new, changed or ended and not yet published; now and then all of them.
         """
         complete = self._ticks % ALL_EVERY == 0
+        if self._ticks == 1:  # who was in the middle of an exec, and failed, was passed by at the start
+            self._kernel.iterate("process_lifetime", "bpf_iter__task")
         self._look_at_sockets()
         self._ticks += 1
         changes = self._change_count()

@@ -32,6 +32,20 @@ for _ in range(int(sys.argv[3])):
 sys.stdin.read()
 """
 
+HOLDER = """
+import socket, sys
+s = socket.create_server((sys.argv[1], 0))
+print(s.getsockname()[1])
+c, _address = s.accept()
+left = int(sys.argv[2])
+while left:
+    left -= len(c.recv(left))
+print("received")
+sys.stdin.readline()
+c.close()
+sys.stdin.read()
+"""
+
 SENDER = """
 import socket, sys, time
 host, port, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
@@ -131,22 +145,23 @@ def test_drops_on_the_way_in_are_the_receivers(lab: Lab) -> None:
     here, there = lab.namespace("a"), lab.namespace("b")
     lab.wire(here, there, "10.91.11")
     lab.watch(f"netns:{there}")
-    eater = lab.program(EATER, "10.91.11.2", 300_007, 1, netns=there)
-    sender = lab.program(SLOW_SENDER, "10.91.11.2", eater.hear(), 300_007, netns=here)
+    holder = lab.program(HOLDER, "10.91.11.2", 300_007, netns=there)
+    sender = lab.program(SLOW_SENDER, "10.91.11.2", holder.hear(), 300_007, netns=here)
     sender.ask()
     lab.until(lambda: lab.entries("tcp_tuples") == 1, "the connection is found by its four-tuple")
     lossy_link.install(there, "toa", 0.1, ["ingress"])
     try:
         sender.ask()
-        sender.finish()
-        lab.until(lambda: lab.entries("tcp_connections") == 0, "all connections are forgotten")
+        holder.hear()
         dropped = lossy_link.dropped(there, "toa")
     finally:
         lossy_link.remove(there, "toa")
+    holder.tell()
+    lab.until(lambda: lab.entries("tcp_connections") == 0, "all connections are forgotten")
     (served,) = lab.series()
 
     assert dropped > 0
-    assert (lab.of(eater), dropped) == (served.instance, served.drops["tc_ingress"])
+    assert (lab.of(holder), dropped) == (served.instance, served.drops["tc_ingress"])
     assert lab.entries("tcp_tuples") == 0
 
 

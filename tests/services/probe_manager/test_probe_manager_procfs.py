@@ -172,7 +172,9 @@ def test_sockets_of_new_instances_are_looked_at() -> None:
     for _ in range(2 * max(LOOK_AFTER)):
         watch.instances()
 
-    assert [("listen_queue", "bpf_iter__task_file", os.getpid())] * len(LOOK_AFTER) == kernel.ran
+    looks = [ran for ran in kernel.ran if ran[0] == "listen_queue"]
+
+    assert [("listen_queue", "bpf_iter__task_file", os.getpid())] * len(LOOK_AFTER) == looks
 
 
 def test_proc_is_believed_only_of_the_process_that_was_meant() -> None:
