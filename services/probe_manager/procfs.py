@@ -61,6 +61,9 @@ class KernelSide(Protocol):
     def map(self, name: str) -> RawMap:
         """Return a map."""
 
+    def has_map(self, name: str) -> bool:
+        """Return whether there is such a map: a probe that is off has none."""
+
     def iterate(self, probe: str, function: str, process: int = 0) -> bytes:
         """Run an iterator to its end, over one process or over all."""
 
@@ -291,6 +294,8 @@ class Watch:
         return int.from_bytes(raw or b"", "little")
 
     def _entries(self, name: str) -> Iterator[tuple[bytes, bytes]]:
+        if not self._kernel.has_map(name):
+            return
         for keys, values, count in self._kernel.map(name).entries():
             key_bytes, value_bytes = len(keys) // count, len(values) // count
             for index in range(count):

@@ -66,6 +66,12 @@ class FakeKernel:
         """
         return self.maps.setdefault(name, FakeMap())
 
+    def has_map(self, name: str) -> bool:
+        """
+        Return whether the map was ever asked for.
+        """
+        return name in self.maps
+
     def iterate(self, probe: str, function: str, process: int = 0) -> bytes:
         """
         Remember that an iterator was run.
@@ -145,6 +151,20 @@ def test_an_ended_instance_is_forgotten_after_it_was_told() -> None:
     watch.published()
 
     assert ({}, {}) == (kernel.map("families"), kernel.map("listeners"))
+
+
+def test_a_probe_that_is_off_is_no_obstacle() -> None:
+    """
+    Without the probe that knows the listeners there are instances without listeners.
+    """
+    kernel = FakeKernel()
+    watch = Watch(kernel, scope.parse("tree:7"))
+    kernel.family(3, os.getpid(), ended_ns=9)
+    (told,) = watch.instances()
+    watch.published()
+
+    assert [] == told.listeners
+    assert not kernel.has_map("listeners")
 
 
 def test_all_are_told_now_and_then() -> None:
