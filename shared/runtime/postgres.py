@@ -28,6 +28,7 @@ GONE: Final = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.InternalClientError,  # the server's last word came while the connection was idle, and it was used after
     TimeoutError,
 )
 """What asyncpg raises when the server is away: trying again may help."""
