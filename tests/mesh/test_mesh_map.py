@@ -57,14 +57,18 @@ def test_relations_are_on_the_map(cluster: Cluster) -> None:
     """
     Who asks whom is drawn from real connections, each with its protocol.
     """
+    missing = set(RELATIONS)
 
     def drawn() -> bool:
         topology = cluster.topology()
         names = {service.id: service.name for service in topology.services}
-        found = {(names[one.source], names[one.target], one.protocol) for one in topology.relations}
-        return found >= RELATIONS
+        missing.difference_update((names[one.source], names[one.target], one.protocol) for one in topology.relations)
+        return not missing
 
-    cluster.wait_for("all relations are on the map", drawn, 60)
+    try:
+        cluster.wait_for("all relations are on the map", drawn, 60)
+    finally:
+        assert missing == set()
 
 
 def test_counts_equal_the_generators(cluster: Cluster) -> None:

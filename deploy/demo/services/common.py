@@ -52,11 +52,12 @@ class State:
         return str(self.read()["peers"].get(name, ""))
 
 
-def client() -> ClientSession:
+def client(*, keeps: bool = True) -> ClientSession:
     """
-    Return a client that keeps its connections, and asks for names anew every five seconds.
+    Return a client that keeps its connections or makes one for each request, and soon forgets names.
     """
-    return ClientSession(connector=TCPConnector(limit=64, ttl_dns_cache=5), timeout=ClientTimeout(total=5))
+    connector = TCPConnector(limit=64, ttl_dns_cache=2, force_close=not keeps)
+    return ClientSession(connector=connector, timeout=ClientTimeout(total=5))
 
 
 @web.middleware

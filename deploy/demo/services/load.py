@@ -23,6 +23,8 @@ WAVE = 0.4
 """How far the rate swings around its mean, as a ratio."""
 PERIOD_S = 240.0
 MOST_UNDER_WAY = 128
+NEWCOMERS = 0.1
+"""Share of the requests that come over a connection of their own."""
 BUYERS = 200
 ENDPOINTS = {
     "GET /static/logo.svg": 0.20,
@@ -68,7 +70,7 @@ class Load:
         self._random = random.Random(4711)  # noqa: S311 - no secret
         self._state = State()
 
-    async def run(self, session: ClientSession) -> None:
+    async def run(self, regular: ClientSession, newcomer: ClientSession) -> None:
         """
         Send requests for ever.
         """
@@ -85,6 +87,7 @@ class Load:
             if len(self.under_way) >= MOST_UNDER_WAY:
                 self.totals.held_back += 1
                 continue
+            session = newcomer if self._random.random() < NEWCOMERS else regular
             task = asyncio.get_running_loop().create_task(self._one(session))
             self.under_way.add(task)
             task.add_done_callback(self.under_way.discard)
@@ -152,9 +155,14 @@ async def main() -> None:
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     await web.UnixSite(runner, os.environ["DEMO_SOCKET"]).start()
-    connector = TCPConnector(limit=MOST_UNDER_WAY, ttl_dns_cache=5, keepalive_timeout=10)
-    async with ClientSession(connector=connector, timeout=ClientTimeout(total=10)) as session:
-        await load.run(session)
+    timeout = ClientTimeout(total=10)
+    keeps = TCPConnector(limit=MOST_UNDER_WAY, ttl_dns_cache=5, keepalive_timeout=10)
+    closes = TCPConnector(limit=MOST_UNDER_WAY, ttl_dns_cache=2, force_close=True)
+    async with (
+        ClientSession(connector=keeps, timeout=timeout) as regular,
+        ClientSession(connector=closes, timeout=timeout) as newcomer,
+    ):
+        await load.run(regular, newcomer)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ async def clients(app: web.Application) -> AsyncIterator[None]:
     """
     Open the client for the other services.
     """
-    async with client() as session:
-        app["client"] = session
+    async with client() as keeps, client(keeps=False) as closes:
+        app["clients"] = {"balancer": keeps, "cart": keeps, "checkout": closes}
         yield
 
 
@@ -31,7 +31,7 @@ async def ask(app: web.Application, method: str, peer: str, path: str) -> Any:
     Raises:
         HTTPBadGateway: it fails, or does not answer.
     """
-    session: ClientSession = app["client"]
+    session: ClientSession = app["clients"][peer]
     try:
         async with session.request(method, f"http://{app['state'].peer(peer)}{path}") as response:
             content = await response.read()
