@@ -67,7 +67,7 @@ def compose_environment(engine: engines.Engine) -> dict[str, str]:
     """
     return {
         **engine.env,
-        "COMPOSE_FILE": str(ROOT / "compose.yaml"),
+        "COMPOSE_FILE": f"{ROOT}/compose.yaml:{ROOT}/tests/containers/old-engine.yaml",
         "MESHLENS_NATS_IMAGE": "mesh-test-nats",
         "MESHLENS_POSTGRES_IMAGE": "mesh-test-postgres",
         "MESHLENS_BUILD_NETWORK": "host",
