@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import lzma
 import os
 import shutil
 import subprocess
@@ -104,9 +105,11 @@ def make_initrd(unpacked: Path, release: str) -> Path:
         shutil.copy("/bin/busybox", tree / "bin" / "busybox")
         (tree / "bin" / "sh").symlink_to("busybox")
         files = module_files(unpacked, release)
-        for path in files:
-            shutil.copy(path, tree / "modules" / path.name)
-        (tree / "modules" / "order").write_text("".join(f"{path.name}\n" for path in files))
+        names = [path.name.removesuffix(".xz") for path in files]
+        for path, name in zip(files, names, strict=True):
+            packed = path.read_bytes()  # busybox cannot unpack them, and Debian packs them since 6.12
+            (tree / "modules" / name).write_bytes(lzma.decompress(packed) if path.suffix == ".xz" else packed)
+        (tree / "modules" / "order").write_text("".join(f"{name}\n" for name in names))
         shutil.copy(init, tree / "init")
         (tree / "init").chmod(0o755)
         subprocess.run(f"find . | cpio -o -H newc --quiet | gzip -1 > {target}", shell=True, cwd=tree, check=True)  # noqa: S602 - fixed text
