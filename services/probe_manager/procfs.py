@@ -170,6 +170,8 @@ class Watch:
         """Instance to the tick at which it was first seen."""
         self._untold: Final[dict[int, Instance]] = {}
         """What changed, until it is published."""
+        self._paths: Final[dict[int, str]] = {}
+        """Cgroup id to path, until the next complete look."""
         self._ticks = 0
         self._changes = -1
         self._to_unix_ns: Final = time.time_ns() - time.monotonic_ns()
@@ -224,6 +226,8 @@ class Watch:
         changes = self._change_count()
         if changes != self._changes or complete:
             self._changes = changes
+            if complete:
+                self._paths.clear()
             now = self._messages(complete)
             told = list(now.values()) if complete else processes.changed(self._known, now)
             self._untold.update((instance.id, instance) for instance in told)
@@ -273,11 +277,18 @@ class Watch:
             held = self._kernel.map("instances").read(struct.pack("<I", family.pid))
             if held is None or struct.unpack_from("<I", held)[0] != family.instance:
                 facts = known or Facts()  # the process is gone, and its number may be another's by now
-        if not facts.cgroup and self._cgroups is not None:
-            path = cgroup_path(self._cgroups, family.cgroup_id)
+        if not facts.cgroup:
+            path = self._cgroup_path(family.cgroup_id)
             facts = Facts(cgroup=path, container=container_of(path))
         self._facts[family.instance] = facts
         return facts
+
+    def _cgroup_path(self, identity: int) -> str:
+        if self._cgroups is None:
+            return ""
+        if identity not in self._paths:
+            self._paths[identity] = cgroup_path(self._cgroups, identity)
+        return self._paths[identity]
 
     def _look_at_sockets(self) -> None:
         for identity, seen in list(self._looks.items()):
