@@ -1,0 +1,207 @@
+"""
+What does probe-manager cost, and does it count every request? `python -m tests.benchmarks.bench_probe_manager_cost`.
+
+One probe-manager observes nginx while the generator holds one rate after the other, up and down again, so that each
+rate is measured at two moments; the difference of the two is the noise. Its processor time is the kernel's account of
+its process. At the end of each run what was seen and what was stated as lost must add up to what the generator counts,
+to the unit. The time of the BPF programs is the kernel's own run-time statistics, which cost time themselves (two clock
+readings a run), so that it is measured apart, and what a program takes is overstated by them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from tests.benchmarks._figures import Figure, median, spread
+from tests.benchmarks._lab import Lab, bus, observation
+from tests.benchmarks._run import alone
+
+if TYPE_CHECKING:
+    from shared.messages.control import ProbeState
+    from tests.benchmarks._collector import Collector, Sums
+    from tests.benchmarks._lab import ProbeManager, Run
+
+SECTION: Final = "probe-manager-cost"
+RATES: Final = (0, 1_000, 5_000, 10_000, 20_000)
+MOST: Final = -1
+"""As fast as nginx answers."""
+MB: Final = 1e6
+
+
+class Step(msgspec.Struct, frozen=True):
+    """
+    One run at one rate.
+    """
+
+    wanted: int
+    options: str
+    rate: float
+    requests: int
+    cpu_share: float
+    resident_bytes: int
+    seen: int
+    lost: dict[str, int]
+    """Requests stated as lost, by cause."""
+
+    @property
+    def exact(self) -> bool:
+        """
+        Return whether nothing is missing and nothing is double.
+        """
+        return self.seen + sum(self.lost.values()) == self.requests
+
+
+class Meter:
+    """
+    Measures steps one after the other.
+    """
+
+    def __init__(self, lab: Lab, collector: Collector, observer: ProbeManager) -> None:
+        self._lab: Final = lab
+        self._collector: Final = collector
+        self._observer: Final = observer
+        self._seen = 0
+        self._lost = 0
+        self.steps: Final[list[Step]] = []
+
+    def step(self, wanted: int, seconds: float, options: str = "-") -> Step:
+        """
+        Hold one rate for so many seconds, or be idle.
+        """
+        spent, began = self._observer.cpu_s(), time.monotonic()
+        run: Run | None = None
+        if wanted:
+            run = self._lab.load(rate=max(wanted, 0), seconds=seconds, options=options)
+            assert not run.failed
+        else:
+            time.sleep(seconds)
+        share = (self._observer.cpu_s() - spent) / (time.monotonic() - began)
+        sums = self._collector.settled(self._observer.node)
+        done = Step(
+            wanted=wanted,
+            options=options,
+            rate=run.rate if run else 0.0,
+            requests=run.requests if run else 0,
+            cpu_share=share,
+            resident_bytes=self._observer.resident_bytes(),
+            seen=sums.seen - self._seen,
+            lost={"any": sums.lost_requests - self._lost} if sums.lost_requests > self._lost else {},
+        )
+        self._seen, self._lost = sums.seen, sums.lost_requests
+        self.steps.append(done)
+        return done
+
+
+def measure(*, quick: bool) -> list[Figure]:
+    """
+    Return the figures.
+    """
+    seconds = 3.0 if quick else 12.0
+    up = [*RATES, MOST]
+    with Lab() as lab, bus(lab) as collector:
+        with observation(lab, collector.url) as observer:
+            resident, start_s = observer.resident_bytes(), observer.start_s
+            meter = Meter(lab, collector, observer)
+            for rate in [*up, *reversed(up)]:
+                meter.step(rate, seconds)
+            for rate in (2_000, 5_000):
+                meter.step(rate, seconds / 2, "c")
+            settled = observer.resident_bytes()
+            sums = collector.of(observer.node)
+        kernel = in_kernel(lab, collector, seconds / 3)
+    return [
+        *curve(meter.steps),
+        Figure("resident memory after start", f"{resident / MB:.0f} MB", "", "under 160 MB", resident < 160 * MB),
+        Figure("resident memory at the end of the curve", f"{settled / MB:.0f} MB"),
+        Figure("from its start until it is ready, compilers included", f"{start_s:.1f} s"),
+        *counts(meter.steps, sums),
+        *kernel,
+    ]
+
+
+def curve(steps: list[Step]) -> list[Figure]:
+    """
+    Return the share of one processor over the rate.
+    """
+    figures = []
+    for wanted in [*RATES, MOST]:
+        found = [one for one in steps if one.wanted == wanted and one.options == "-"]
+        shares = [one.cpu_share for one in found]
+        name = f"{found[0].rate:,.0f} requests/s (closed loop)" if wanted == MOST else f"{wanted:,} requests/s"
+        figures.append(
+            Figure(f"probe-manager's share of one core, {name if wanted else 'idle'}", f"{median(shares):.2%}",
+                   f"{min(shares):.2%} to {max(shares):.2%}", "under 3 %", median(shares) < 0.03)
+        )  # fmt: skip
+    return figures
+
+
+def counts(steps: list[Step], sums: Sums) -> list[Figure]:
+    """
+    Return how exact the counts were.
+    """
+    kinds = {
+        "keep-alive, up to 20,000/s": [one for one in steps if one.options == "-" and 0 < one.wanted],
+        "keep-alive, closed loop": [one for one in steps if one.wanted == MOST],
+        "a connection for each request, up to 5,000/s": [one for one in steps if one.options == "c"],
+    }
+    figures = []
+    for name, found in kinds.items():
+        requests, seen = sum(one.requests for one in found), sum(one.seen for one in found)
+        lost = sum(sum(one.lost.values()) for one in found)
+        figures.append(
+            Figure(f"seen + lost = the generator's count; {name}", f"{seen:,} + {lost:,} = {requests:,}"
+                   if seen + lost == requests else f"{seen:,} + {lost:,}, but {requests:,}", "",
+                   "exact, nothing lost", all(one.exact for one in found) and (not lost or found[0].wanted == MOST))
+        )  # fmt: skip
+    stated = ", ".join(f"{cause} {count:,}" for cause, count in sorted(sums.lost.items()) if count)
+    figures.append(Figure("all that was stated as lost, samples included, by cause", stated or "nothing"))
+    return figures
+
+
+def in_kernel(lab: Lab, collector: Collector, seconds: float) -> list[Figure]:
+    """
+    Return the time of the BPF programs for one request.
+    """
+    rounds: list[dict[str, tuple[float, float]]] = []
+    with observation(lab, collector.url, statistics="true") as observer:
+        lab.load(seconds=1)
+        for _ in range(4):
+            before = collector.probes(observer.node)
+            run = lab.load(seconds=seconds)
+            rounds.append(each(before, collector.probes(observer.node), run.requests))
+    whole = [sum(time_ns for time_ns, _ in one.values()) / 1e3 for one in rounds]
+    largest = sorted(rounds[0], key=lambda name: -rounds[0][name][0])[:3]
+    parts = "; ".join(
+        f"{name} {median([one[name][0] for one in rounds]):.0f} ns in "
+        f"{median([one[name][1] for one in rounds]):.2f} runs"
+        for name in largest
+    )
+    return [
+        Figure("BPF time for one request, all probes, keep-alive, closed loop", f"{median(whole):.2f} us",
+               spread(whole), "at most 1.1 us, aim 0.8", median(whole) <= 1.1),
+        Figure("the probes that take most of it", parts),
+    ]  # fmt: skip
+
+
+def each(before: list[ProbeState], after: list[ProbeState], requests: int) -> dict[str, tuple[float, float]]:
+    """
+    Return nanoseconds and runs for one request, by probe.
+    """
+    was = {probe.name: probe for probe in before}
+    return {
+        probe.name: (
+            (probe.run_time_ns - was[probe.name].run_time_ns) / requests,
+            (probe.runs - was[probe.name].runs) / requests,
+        )
+        for probe in after
+        if probe.state == "on"
+    }
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        alone(SECTION, measure)
