@@ -227,6 +227,10 @@ class Store:
         schema = "public" if partition.parent in ("losses", "packet_drops") else "topology"
         start, end = at(partition.start_ns).isoformat(), at(partition.end_ns).isoformat()
         async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(QUERIES["lock_partitions"])
+            if await connection.fetchval(QUERIES["has_partition"], partition.name):
+                self._partitions.add(partition.name)
+                return
             await connection.execute(
                 f"create table topology.{partition.name} (like {schema}.{partition.parent} including all)"
             )
