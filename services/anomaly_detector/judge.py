@@ -159,12 +159,13 @@ class Judge:
                 explanation = scene.explain(seen.entity, finding.trouble)
                 roots = scene.culprits(seen.entity, finding.trouble) if explanation.share >= HALF else []
                 others = [root for root in roots if root != seen.entity]
+                share = explanation.share
                 if not others and _fades(entity, finding, findings):
-                    others = [one for one in entity.culprits if one != seen.entity]
+                    others, share = [one for one in entity.culprits if one != seen.entity], 0.0
                 if others:
                     own, inherited = inherited, own
                     culprits |= dict.fromkeys(others)
-                    words = _because(others, explanation.share)
+                    words = _because(others, share)
             _follow(entity.own_tracks, signal, own, window.start_ns)
             _follow(entity.inherited_tracks, signal, inherited, window.start_ns)
             self._keep_reason(entity, finding, words)
@@ -297,7 +298,7 @@ def _follow(tracks: dict[str, Track], signal: str, grade: Grade, start_ns: int) 
 
 def _because(culprits: list[str], share: float) -> str:
     names = ", ".join(culprits[:3])
-    return f"; {wording.share(share)} of it comes from {names}"
+    return f"; {wording.share(share)} of it comes from {names}" if share >= HALF else f"; it came from {names}"
 
 
 def _change(entity: Entity, at_ns: int) -> list[Change]:

@@ -112,12 +112,13 @@ class Scene:
 
     def _better_name(self, root: str) -> str:
         """
-        Return the target of a relation that fails because its target is dead.
+        Return the target of a relation that fails because its target is dead, or has just been.
         """
         edge = self._edges.get(root)
-        if edge is not None and self._worst(edge.target, Trouble.LOCAL) == Grade.RED:
-            return edge.target
-        return root
+        if edge is None:
+            return root
+        dead = self._worst(edge.target, Trouble.LOCAL) == Grade.RED
+        return edge.target if dead or self._levels.get(edge.target, Level.GREEN) >= Level.ORANGE else root
 
     def _explain_relation(self, edge: Edge, trouble: Trouble) -> Explanation:
         if self._worst(edge.id, Trouble.LOCAL) >= Grade.YELLOW:
