@@ -78,7 +78,7 @@ BPF_PROG_ARRAY(tails_sock_send_length, 8);
  * Takes up to *turns_each* turns with *turn*. True when there is more and the program has to call itself; the kernel lets it do that
  * 33 times, after which the place in the stream is lost.
  */
-#define FOLLOW(name, turns_each, again, turn)                                                                          \
+#define FOLLOW(name, turns_each, again, turn, partial)                                                                 \
 	static __always_inline bool follow_##name(void *sk)                                                            \
 	{                                                                                                              \
 		volatile struct follow *follow = follow_here();                                                        \
@@ -97,7 +97,7 @@ BPF_PROG_ARRAY(tails_sock_send_length, 8);
 				follow_skip(way, follow);                                                              \
 			if (!(again) && follow->chunk_at >= follow->chunk_bytes) {                                     \
 				if (!follow_refill((struct follow *)follow))                                           \
-					return follow_end(conn, follow);                                               \
+					return follow_end(conn, way, follow, partial);                                 \
 				continue;                                                                              \
 			}                                                                                              \
 			if (!turn(conn, sk, way, follow)) {                                                            \
@@ -130,8 +130,8 @@ BPF_PROG_ARRAY(tails_sock_send_length, 8);
 ONCE(name_http, http_name(conn, sk))
 ONCE(take_dns, dns_datagram(conn, sk, follow))
 
-FOLLOW(redis, REDIS_TURNS, false, redis_turn)
-FOLLOW(postgresql, PG_TURNS, way->state == PG_AGAIN, pg_turn)
+FOLLOW(redis, REDIS_TURNS, false, redis_turn, follow->request ? way->count : 0)
+FOLLOW(postgresql, PG_TURNS, way->state == PG_AGAIN, pg_turn, 0)
 
 static __always_inline void call_read(struct call_registers *call, void *registers)
 {

@@ -36,6 +36,7 @@ struct follower {
 	u32 skip; /* bytes to pass over before the next header */
 	u32 number; /* that is being read */
 	u32 pending; /* elements that still belong to the message */
+	s32 ahead; /* bytes that messages claimed before they came, less those that came before they were claimed */
 	u8 state;
 	u8 type;
 	u8 count; /* of header bytes read */

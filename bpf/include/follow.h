@@ -61,7 +61,8 @@ static __always_inline void follow_begin(struct conn *conn, void *sk, struct vie
 	follow->sock = (u64)sk;
 	follow->chunk_address = follow->chunk_at = follow->chunk_bytes = 0;
 	follow->bytes = bytes + earlier;
-	follow->named = follow->turns = 0;
+	follow->named = request ? conn->ways[0].ahead : conn->ways[1].ahead;
+	follow->turns = 0;
 	follow->request = request;
 	follow->sent = sent;
 	asm volatile("" : "+r"(earlier));
@@ -126,10 +127,10 @@ static __always_inline u8 follow_byte(volatile struct follow *follow)
 	return follow->chunk[follow->chunk_at++ & (CHUNK_BYTES - 1)];
 }
 
-/* The messages cannot be told apart any more: what is in flight is lost, with the one in hand; begin anew with what comes next. */
+/* The messages cannot be told apart any more: what is in flight is lost; begin anew with what comes next. */
 static __always_inline void follow_lost(struct conn *conn)
 {
-	lost_add(LOST_STREAM_NOT_FOLLOWED, in_flight(conn) + 1);
+	lost_add(LOST_STREAM_NOT_FOLLOWED, in_flight(conn) ? in_flight(conn) : 1);
 	conn->popped = conn->pushed;
 	conn->overflowed = 0;
 	__builtin_memset(conn->ways, 0, sizeof(conn->ways));
@@ -138,14 +139,21 @@ static __always_inline void follow_lost(struct conn *conn)
 	conn->gathering = 0;
 }
 
-/* The call is through. Bytes that no message has claimed belong to the last one. */
-static __always_inline bool follow_end(struct conn *conn, volatile struct follow *follow)
+/*
+ * The call is through. Bytes that no message claims belong to the last one. What was claimed before it came, or what belongs to a
+ * header that is not complete (*partial* bytes of it), is settled with the next call.
+ */
+static __always_inline bool follow_end(struct conn *conn, volatile struct follower *way, volatile struct follow *follow,
+				       u32 partial)
 {
 	volatile struct pending *pending = pending_here();
-	u32 rest = follow->bytes - follow->named;
+	s32 unclaimed = follow->bytes - follow->named - partial;
 
-	if (rest && pending)
-		late_bytes(pending, conn, follow->request ? rest : 0, follow->request ? 0 : rest);
+	if (unclaimed < 0)
+		unclaimed = 0;
+	way->ahead = follow->named + unclaimed - follow->bytes;
+	if (unclaimed && pending)
+		late_bytes(pending, conn, follow->request ? unclaimed : 0, follow->request ? 0 : unclaimed);
 	return false;
 }
 

@@ -4,7 +4,7 @@
  *
  * https://redis.io/docs/latest/develop/reference/protocol-spec/
  *
- * A request is one command: an array of bulk strings, or a line. The endpoint is the command's name. Replies come in
+ * A request is one command: an array of bulk strings (commands typed as a line are not recognised). The endpoint is the command's name. Replies come in
  * the order of the commands; a push is none.
  */
 #ifndef MESHLENS_REDIS_H
@@ -12,11 +12,12 @@
 
 #include "follow.h"
 
-enum redis_state { REDIS_HEADER, REDIS_NAME, REDIS_LINE };
+enum redis_state { REDIS_HEADER, REDIS_NAME };
 enum redis_flag { REDIS_NEGATIVE = 1, REDIS_NAME_NEXT = 4 };
 
 #define REDIS_TURNS 16 /* as many as the verifier follows */
 #define REDIS_STEP_BYTES 4 /* in one turn */
+#define REDIS_NAME_BYTES 12 /* of a name that is read in one turn */
 #define REDIS_ELEMENTS 4 /* in one turn */
 
 /* Hashes of the commands after which replies come without requests; a test works them out again. */
@@ -116,7 +117,13 @@ static __always_inline void redis_request_header(struct conn *conn, void *sk, vo
 	redis_bytes(conn, sk, follow, bytes);
 }
 
-/* The first byte of a header or of a line. */
+/* A byte of a name: its case does not matter. */
+static __always_inline void redis_name_byte(struct conn *conn, u8 c)
+{
+	conn->bound_endpoint = mix(conn->bound_endpoint, is_letter(c) ? c & 0xdf : c);
+}
+
+/* The first byte of a header. */
 static __always_inline void redis_request_type(struct conn *conn, void *sk, volatile struct follower *way,
 					       volatile struct follow *follow, u8 c)
 {
@@ -130,18 +137,6 @@ static __always_inline void redis_request_type(struct conn *conn, void *sk, vola
 		return;
 	}
 	redis_push(conn, sk, follow);
-	if (c == '*')
-		return;
-	way->state = REDIS_LINE;
-	way->flags = REDIS_NAME_NEXT;
-	conn->bound_endpoint = mix(conn->bound_endpoint, is_letter(c) ? c & 0xdf : c);
-	redis_bytes(conn, sk, follow, 1);
-}
-
-/* A byte of a name: its case does not matter. */
-static __always_inline void redis_name_byte(struct conn *conn, u8 c)
-{
-	conn->bound_endpoint = mix(conn->bound_endpoint, is_letter(c) ? c & 0xdf : c);
 }
 
 /* Reads on in what has begun; true when it is complete. */
@@ -165,12 +160,8 @@ static __always_inline bool redis_request_more(struct conn *conn, volatile struc
 		way->count++;
 		if (c == '\n')
 			return true;
-		if (way->state == REDIS_HEADER && is_digit(c))
+		if (is_digit(c))
 			way->number = way->number * 10 + (c - '0');
-		if (c == ' ' || c == '\r')
-			way->flags &= way->state == REDIS_LINE ? 0 : 0xff;
-		if (way->state == REDIS_LINE && way->flags)
-			redis_name_byte(conn, c);
 	}
 	return false;
 }
@@ -197,6 +188,51 @@ static __always_inline u32 redis_elements(volatile struct follower *way, volatil
 	return follow->chunk_at - start;
 }
 
+/* The number of one or two digits at *at*, which CR LF must follow; sets *next* to what comes behind, 0 when it is not so. */
+static __always_inline u32 redis_short(volatile struct follow *follow, u32 at, u32 *next)
+{
+	u32 number = follow->chunk[at] - '0', digits = 1;
+
+	if (is_digit(follow->chunk[at + 1])) {
+		number = number * 10 + follow->chunk[at + 1] - '0';
+		digits = 2;
+	}
+	*next = number < 100 && follow->chunk[at + digits] == '\r' ? at + digits + 2 : 0;
+	return number;
+}
+
+/* The start of a command up to its name, when the chunk holds it whole and it is of the usual size: in one turn. */
+static __always_inline bool redis_command(struct conn *conn, void *sk, volatile struct follower *way,
+					  volatile struct follow *follow)
+{
+	u32 start = follow->chunk_at & (CHUNK_BYTES - 1), words, length, at;
+
+	if (follow->chunk[start] != '*')
+		return false;
+	words = redis_short(follow, start + 1, &at);
+	if (!words || !at || follow->chunk[at & (CHUNK_BYTES - 1)] != '$')
+		return false;
+	length = redis_short(follow, (at & (CHUNK_BYTES - 1)) + 1, &at);
+	if (!at || length > REDIS_NAME_BYTES || at + length + 2 > follow->chunk_bytes)
+		return false;
+	way->pending = words - 1;
+	way->number = length;
+	way->skip = at - start; /* until it is done: the bytes before the name */
+	follow->chunk_at++;
+	redis_push(conn, sk, follow);
+	follow->chunk_at += way->skip - 1;
+	for (int i = 0; i < REDIS_NAME_BYTES; i++) {
+		if (i >= way->number)
+			break;
+		redis_name_byte(conn, follow_byte(follow));
+	}
+	follow->chunk_at += 2;
+	redis_bytes(conn, sk, follow, way->skip + way->number + 2);
+	way->skip = 0;
+	redis_named(conn, sk);
+	return true;
+}
+
 static __always_inline void redis_request_turn(struct conn *conn, void *sk, volatile struct follower *way,
 					       volatile struct follow *follow)
 {
@@ -205,6 +241,8 @@ static __always_inline void redis_request_turn(struct conn *conn, void *sk, vola
 		if (follow->chunk_at >= follow->chunk_bytes)
 			return;
 	}
+	if (way->count == 0 && way->state == REDIS_HEADER && !way->pending && redis_command(conn, sk, way, follow))
+		return;
 	if (way->count == 0 && way->state == REDIS_HEADER) {
 		redis_request_type(conn, sk, way, follow, follow_byte(follow));
 		if (!way->count)
@@ -216,8 +254,6 @@ static __always_inline void redis_request_turn(struct conn *conn, void *sk, vola
 		redis_request_header(conn, sk, way, follow);
 		return;
 	}
-	if (way->state == REDIS_LINE)
-		redis_bytes(conn, sk, follow, way->count - 1);
 	way->state = REDIS_HEADER;
 	way->count = 0;
 	redis_named(conn, sk);
@@ -312,7 +348,7 @@ static __always_inline void redis_reply_turn(struct conn *conn, void *sk, volati
 static __always_inline bool redis_begins(u8 c, bool request, bool inside)
 {
 	if (request)
-		return inside ? c == '$' : c >= '\n' && c < 0x80;
+		return inside ? c == '$' : c == '*' || c == '\r' || c == '\n';
 	switch (c) {
 	case '+': case '-': case ':': case '$': case '*': case '_': case ',': case '(': case '#':
 	case '!': case '=': case '%': case '~': case '>': case '|':

@@ -72,6 +72,7 @@ def test_commands_cut_anywhere(lab: Lab) -> None:
     found = {(one.outcome, one.requests) for one in lab.served(port, Protocol.REDIS)}
     assert {(Outcome.OK, 56), (Outcome.SERVER_ERROR, 56)} == found
     assert 168 == requests_of(lab.served(port, Protocol.REDIS))
+    assert 8 * len(wire) == sum(one.request_bytes for one in lab.served(port, Protocol.REDIS))
     assert {} == lab.lost()
 
 
