@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 REPOSITORY: Final = Path(__file__).parent.parent.parent
+SETTLED_S: Final = 16.0
+"""A window, the time until it is closed, and a margin."""
 TOTALS: Final = """
 select source.service as source, target.service as target, relations.protocol, t.client_requests, t.server_requests,
     t.server_errors
@@ -173,7 +175,7 @@ class Cluster:
         """
         deadline = time.monotonic() + timeout_s
         last, since = self._figures(), time.monotonic()
-        while time.monotonic() - since < 16:
+        while time.monotonic() - since < SETTLED_S:
             assert time.monotonic() < deadline, "the totals do not settle"
             time.sleep(0.5)
             now = self._figures()
