@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Which packets of the observed connections does the kernel drop, and for which reason?
+ * Which packets does the kernel drop, for which reason, and to which observed connection do they belong?
  *
  * hooks:   raw tracepoint kfree_skb (since 6.11 it names the receiving socket; before, only the sender's is known)
- * emits:   drops by reason in l4_notes_*
+ * emits:   drops by reason in l4_notes_*, those of no observed connection without saying whose
  * kernel:  5.17 (reasons)
  * cost:    0.2 us for each packet dropped on the machine, 0.5 us for one of an observed connection
  * misses:  packets dropped on the way in, before a socket was looked up for them, of connections younger than a tick;
@@ -50,6 +50,22 @@ static __always_inline bool count_drop(void *sk, u16 reason)
 	return true;
 }
 
+/* A packet of no observed connection, in a network namespace where somebody is observed: by reason alone. */
+static __always_inline void count_outside(void *skb, u16 reason)
+{
+	u16 kind = bpf_ntohs(READ(u16, skb, OFF_sk_buff__protocol));
+	void *device = READ(void *, skb, OFF_sk_buff__dev), *net;
+	struct l4_key nobody = {};
+	u32 netns;
+
+	if (!device || (kind != ETHERTYPE_IPV4 && kind != ETHERTYPE_IPV6))
+		return;
+	net = READ(void *, device, OFF_net_device__nd_net);
+	netns = net ? READ(u32, net, OFF_net__ns + OFF_ns_common__inum) : 0;
+	if (observed_netns.lookup(&netns))
+		l4_note_count(&nobody, NOTE_DROPPED, reason, 1);
+}
+
 RAW_TRACEPOINT_PROBE(kfree_skb)
 {
 	void *skb = (void *)ctx->args[0];
@@ -59,7 +75,7 @@ RAW_TRACEPOINT_PROBE(kfree_skb)
 	if (count_drop((void *)ctx->args[3], reason))
 		return 0;
 #endif
-	if (!count_drop(READ(void *, skb, OFF_sk_buff__sk), reason))
-		count_drop(receiver_of(skb), reason);
+	if (!count_drop(READ(void *, skb, OFF_sk_buff__sk), reason) && !count_drop(receiver_of(skb), reason))
+		count_outside(skb, reason);
 	return 0;
 }

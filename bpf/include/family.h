@@ -36,6 +36,7 @@ _Static_assert(sizeof(struct family) == 392, "decode.py reads 392 bytes");
 
 BPF_F_TABLE("hash", u32, struct family, families, MAX_FAMILIES, BPF_F_NO_PREALLOC);
 BPF_TABLE("array", u32, u64, family_changes, 2); /* [0] the last instance id, [1] grows whenever a record changes */
+BPF_F_TABLE("hash", u32, u8, observed_netns, 4096, BPF_F_NO_PREALLOC); /* namespaces in which somebody is in scope */
 BPF_PERCPU_ARRAY(family_scratch, struct family, 1);
 
 static __always_inline void family_changed(void)
@@ -104,6 +105,7 @@ static __always_inline u32 family_begin(void *task, u32 tgid, u32 parent, bool a
 {
 	struct instance_ref ref = {.leader_tgid = tgid};
 	u32 zero = 0;
+	u8 yes = 1;
 	struct family *family = family_scratch.lookup(&zero);
 	u64 *last = family_changes.lookup(&zero);
 
@@ -123,6 +125,7 @@ static __always_inline u32 family_begin(void *task, u32 tgid, u32 parent, bool a
 		lost_count(LOST_PROCESS_MAP_FULL);
 		return 0;
 	}
+	observed_netns.update(&family->netns, &yes);
 	if (families.update(&ref.instance, family))
 		lost_count(LOST_INSTANCE_MAP_FULL);
 	family_changed();

@@ -123,6 +123,7 @@ def parts(
     l4: list[L4Series],
     instances: list[Instance],
     lost: dict[str, int],
+    drops: dict[str, int],
 ) -> Iterator[KernelBatch]:
     """
     Yield the messages of one drain, at least one; the same drain gives the same parts under the same numbers.
@@ -145,6 +146,7 @@ def parts(
             l4=l4_parts[index] if index < len(l4_parts) else [],
             instances=instance_parts[index] if index < len(instance_parts) else [],
             lost=lost if index == 0 else {},
+            drops=drops if index == 0 else {},
         )
 
 

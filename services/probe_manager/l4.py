@@ -21,6 +21,7 @@ FAILED, DROPPED = 1, 2
 SUBSYSTEM: Final = 0xFFFF
 """Stands for the reasons of subsystems, which have numbers of their own."""
 _NOWHERE: Final = bytes(16)
+_NOBODY: Final = bytes(KEY.size)
 _PREFIX: Final = "SKB_DROP_REASON_"
 _EXPECTED: Final = frozenset({"skb_not_dropped_yet", "skb_consumed", "not_specified", "max"})
 """Words that do not name a reason."""
@@ -47,6 +48,7 @@ def decode_series(
         reasons: what `reason_words` said.
     """
     failed, drops = _notes(*notes, reasons)
+    drops.pop(_NOBODY, None)
     keys, values = figures
     found = []
     for index, start in enumerate(range(0, len(keys), KEY.size)):
@@ -55,6 +57,13 @@ def decode_series(
         found.append(_series(key, value, failed.pop(key, {}), drops.pop(key, {})))
     alone = failed.keys() | drops.keys()
     return found + [_series(key, bytes(VALUE_BYTES), failed.get(key, {}), drops.get(key, {})) for key in alone]
+
+
+def decode_outside(notes: tuple[bytes, bytes], reasons: Mapping[int, str]) -> dict[str, int]:
+    """
+    Return the packets of no observed connection that were dropped, by reason; *notes* are those of `l4_notes_*`.
+    """
+    return _notes(*notes, reasons)[1].get(_NOBODY, {})
 
 
 def _notes(

@@ -131,10 +131,12 @@ class Node:
         side = 1 - self._active()
         series = decode_series(*self._contents(f"l7_series_{side}"))
         series += unanswered.swept(*self._contents(unanswered.MAP))[1]
-        tcp = l4.decode_series(self._contents(f"l4_series_{side}"), self._contents(f"l4_notes_{side}"), self._reasons)
+        notes = self._contents(f"l4_notes_{side}")
+        tcp = l4.decode_series(self._contents(f"l4_series_{side}"), notes, self._reasons)
+        outside = l4.decode_outside(notes, self._reasons)
         lost = words_of(log.seen, log.told)
         node = self._settings.node_name()
-        return list(draining.parts(node, log, series, tcp, self._watch.instances(), lost))
+        return list(draining.parts(node, log, series, tcp, self._watch.instances(), lost, outside))
 
     def stored(self, messages: int) -> None:
         """

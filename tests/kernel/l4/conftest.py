@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PROBES: Final = ("process_lifetime", "listen_queue", "tcp_connections", "tcp_resets", "packet_drop")
 HELD: Final = (
     "instances", "families", "listeners", "listening", "tcp_connections", "tcp_tuples", "ends",
-    "scope_marks", "l4_series_0", "l4_notes_0",
+    "scope_marks", "observed_netns", "l4_series_0", "l4_notes_0",
 )  # fmt: skip
 """Maps that are emptied after each test."""
 DEADLINE_S: Final = 20.0
@@ -161,6 +161,12 @@ class Lab:
         """
         self.tick()
         return l4.decode_series(self._all("l4_series_0"), self._all("l4_notes_0"), self.reasons)
+
+    def drops_outside(self) -> dict[str, int]:
+        """
+        Return the packets of no observed connection that were dropped.
+        """
+        return l4.decode_outside(self._all("l4_notes_0"), self.reasons)
 
     def of(self, program: Program) -> int:
         """

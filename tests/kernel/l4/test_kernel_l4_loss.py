@@ -83,6 +83,13 @@ c.close()
 sys.stdin.read()
 """
 
+STRAY = """
+import socket, sys
+s = socket.socket(type=socket.SOCK_DGRAM)
+for _ in range(int(sys.argv[1])):
+    s.sendto(b"x", ("127.0.0.1", 9))
+"""
+
 LISTENER = """
 import socket, sys
 s = socket.create_server((sys.argv[1], 0), backlog=1)
@@ -174,6 +181,19 @@ def test_drops_of_this_host_have_their_reason(lab: Lab) -> None:
     assert dropped > 0
     assert dropped == sent.drops["tc_egress"]
     assert retransmits == sent.retransmits
+
+
+def test_drops_of_nobody_are_counted_by_reason(lab: Lab) -> None:
+    """
+    Packets of no observed connection are counted where somebody is observed, and nowhere else.
+    """
+    inside, outside = lab.namespace("a"), lab.namespace("b")
+    lab.watch(f"netns:{inside}")
+    for netns, datagrams in ((inside, 13), (outside, 7)):
+        lab.program(STRAY, datagrams, netns=netns).finish()
+
+    assert {"no_socket": 13} == lab.drops_outside()
+    assert [] == lab.series()
 
 
 def test_a_full_queue_is_counted_where_it_is(lab: Lab) -> None:

@@ -76,6 +76,17 @@ def test_notes_without_figures_are_a_series_too() -> None:
     assert [L4Series(7, 0, Role.CLIENT, 5432, REMOTE, failed={111: 3})] == found
 
 
+def test_drops_of_nobody_are_told_apart() -> None:
+    """
+    Packets of no observed connection are no series, and are told by reason.
+    """
+    notes = (l4.NOTE.pack(bytes(28), 2, 5) + l4.NOTE.pack(bytes(28), 2, 2), struct.pack("<QQ", 17, 99))
+
+    assert [] == l4.decode_series((b"", b""), notes, REASONS)
+    assert {"tcp_reset": 17} == l4.decode_outside(notes, REASONS)
+    assert {} == l4.decode_outside((b"", b""), REASONS)
+
+
 def test_series_are_kept_apart() -> None:
     """
     Several series in one drain keep their own values.
