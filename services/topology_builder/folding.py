@@ -197,12 +197,12 @@ class Folding:
         if not series.remote:
             return self._admit("external:~unknown", batch.node)
         address = readable(series.remote)
-        if not is_loopback(address):
-            owners = self._identity.owners(address, Span(batch.start_ns, batch.end_ns))
-            if len(owners) > 1:
-                owners &= self._callers.get(observer, set())
-            if len(owners) == 1:
-                return self._admit(owners.pop(), batch.node)
+        callee = self._identity.get((batch.node, batch.epoch, series.instance))
+        owners = self._identity.owners(callee, address, Span(batch.start_ns, batch.end_ns))
+        if len(owners) > 1 or is_loopback(address):
+            owners &= self._callers.get(observer, set())
+        if len(owners) == 1:
+            return self._admit(owners.pop(), batch.node)
         return self._admit(f"external:{address}", batch.node)
 
     def _admit(self, service: str, node: str) -> str:

@@ -168,11 +168,20 @@ class Identity:
             candidates = [known for known in candidates if known.node == caller.node] or candidates
         return _only(known.service for known in candidates)
 
-    def owners(self, address: str, span: Span) -> set[str]:
+    def owners(self, callee: Known | None, address: str, span: Span) -> set[str]:
         """
-        Return the services whose instances may have spoken from *address*.
+        Return the services whose instances may have spoken to *callee* from *address*.
+
+        From a loopback address it is anybody in the callee's own network namespace.
         """
-        return {known.service for known in self._owners.get(address, {}).values() if known.lived_in(span)}
+        if not is_loopback(address):
+            found = list(self._owners.get(address, {}).values())
+        elif callee is None:
+            found = []
+        else:
+            home = (callee.node, callee.info.network_namespace)
+            found = [known for known in self if (known.node, known.info.network_namespace) == home]
+        return {known.service for known in found if known.lived_in(span)}
 
     def _end_older(self, node: str, epoch: int) -> None:
         for known in list(self._known.values()):

@@ -108,6 +108,28 @@ def test_a_shared_address_is_told_apart_by_who_called(identity: Identity) -> Non
     assert both.relations["external:10.0.0.9", "cart", "http"].server.requests == 1
 
 
+def test_a_caller_over_loopback_is_the_one_that_is_seen_calling(identity: Identity) -> None:
+    """
+    >> a question and its arrival over loopback, without a join (as with UDP)
+    << the caller is the one program of the namespace that is seen asking.
+    """
+    together = [
+        instance(5, "resolver.py", "127.0.0.1:53", network_namespace=9),
+        instance(6, "left.py", network_namespace=9),
+        instance(7, "right.py", network_namespace=9),
+    ]
+    identity.learn(NODE, EPOCH, together, START_NS)
+    asked = l7(6, CLIENT, 2, remote="127.0.0.1", port=53, protocol=Protocol.DNS)
+    arrived = l7(5, SERVER, 2, remote="127.0.0.1", port=53, protocol=Protocol.DNS)
+    relations = fold([batch(1, asked, arrived)], identity, Graph(Limits())).relations
+
+    assert [("left", "resolver", "dns")] == list(relations)
+    assert (2, 2) == (
+        relations["left", "resolver", "dns"].client.requests,
+        relations["left", "resolver", "dns"].server.requests,
+    )
+
+
 def test_a_service_out_of_sight_has_its_callers_figures(identity: Identity) -> None:
     """
     What is known from its callers only has their view, endpoints included.

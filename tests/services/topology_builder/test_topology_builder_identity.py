@@ -89,7 +89,7 @@ def test_a_program_that_ends_is_still_the_one_that_listened_there(identity: Iden
     identity.learn(NODE, EPOCH, [bare], START_NS)
 
     assert identity.listener(None, "10.0.0.2", 8080, LATER) == "cart"
-    assert {"cart"} == identity.owners("10.0.0.2", NOW)
+    assert {"cart"} == identity.owners(None, "10.0.0.2", NOW)
 
 
 def test_late_word_does_not_undo_newer_word(identity: Identity) -> None:
@@ -123,10 +123,14 @@ def test_two_candidates_are_no_answer(identity: Identity) -> None:
 
 def test_owners_of_an_address(identity: Identity) -> None:
     """
-    All services that may have spoken from an address are told.
+    All services that may have spoken from an address are told; from loopback, those in the callee's namespace.
     """
-    assert {"left", "right"} == identity.owners("10.0.0.9", NOW)
-    assert set() == identity.owners("10.9.9.9", NOW)
+    left = identity.get((NODE, EPOCH, 3))
+
+    assert {"left", "right"} == identity.owners(None, "10.0.0.9", NOW)
+    assert {"left", "right"} == identity.owners(left, "127.0.0.1", NOW)
+    assert set() == identity.owners(None, "127.0.0.1", NOW)
+    assert set() == identity.owners(None, "10.9.9.9", NOW)
 
 
 def test_a_new_epoch_ends_the_instances_of_the_old(identity: Identity) -> None:
