@@ -71,8 +71,8 @@ class Node:
         unknown = self._off - {probe.name for probe in self.catalogue}
         if unknown:
             raise ConfigError(f"PROBE_MANAGER_PROBES_OFF names no probe: {', '.join(sorted(unknown))}")
-        self._lock: Final = take_lock(settings.node_name())
         prepare_file_systems()
+        self._lock: Final = take_lock(Path(settings.pins) / settings.node_name())
         defines = {
             "SERIES_LIMIT": settings.series_limit,
             "ENDPOINT_LIMIT": settings.endpoint_limit,
@@ -289,20 +289,21 @@ class Node:
             held.write(key, struct.pack("<Q", count))
 
 
-def take_lock(node: str) -> int:
+def take_lock(pins: Path) -> int:
     """
-    Return a file descriptor that keeps other probe-managers of *node* away until it is closed.
+    Return a file descriptor that keeps other probe-managers away from *pins* until it is closed.
 
     Raises:
         ConfigError: there is another one.
     """
-    held = os.open(f"/run/meshlens-{node}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    pins.mkdir(parents=True, exist_ok=True)
+    held = os.open(pins, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(held)
         raise ConfigError(
-            f"another probe-manager observes node {node}: stop it, or give this one another MESHLENS_NODE"
+            f"another probe-manager observes node {pins.name}: stop it, or give this one another MESHLENS_NODE"
         ) from error
     return held
 
