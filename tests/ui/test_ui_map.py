@@ -64,7 +64,7 @@ async def test_colours_a_fault_without_a_reload(page: Page, api: MockApi) -> Non
     assert "failing" in await page.run("document.querySelector('[data-node=checkout]').getAttribute('aria-label')")
     await page.until("document.querySelector('[aria-live]').innerText.includes('checkout is failing')")
     await page.point("[data-node=checkout]")
-    assert "31 % of requests fail" in await page.until("document.querySelector('.tip')?.innerText")
+    assert "31\u202f% of requests fail" in await page.until("document.querySelector('.tip')?.innerText")
     await page.picture(SCREENSHOTS / "fault-light.png")
 
 

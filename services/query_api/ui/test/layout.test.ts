@@ -75,9 +75,13 @@ describe("the layout", () => {
     expect(later.positions).toEqual(after.positions);
   });
 
-  it("keeps edges off the nodes that they pass", () => {
-    const graph = graphOf([...SHOP, "edge>redis", "load>postgres"]);
-    const { positions, routes } = fresh(graph);
+  it.each([
+    ["at first", (lines: string[]) => fresh(graphOf([...SHOP, ...lines]))],
+    ["later", (lines: string[]) => layoutOf(graphOf([...SHOP, ...lines]), fresh(graphOf(SHOP)))],
+  ])("keeps edges off the nodes that they pass, when they come %s", (_, make) => {
+    const lines = ["edge>redis", "load>postgres"];
+    const graph = graphOf([...SHOP, ...lines]);
+    const { positions, routes } = make(lines);
     for (const edge of graph.edges) {
       const curves = cubics(positions.get(edge.source)!, positions.get(edge.target)!, routes.get(edge.id));
       for (let share = 0.02; share < 1; share += 0.02) {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { causeSentence, sortedLosses, sum } from "../src/format/causes";
-import { bytes, bytesPerSecond, count, duration, errorLook, rate, ratio, shortened, withUnit } from "../src/format/numbers";
+import { bytes, bytesPerSecond, count, duration, errorLook, rate, ratio, share, shortened, withUnit } from "../src/format/numbers";
 
 const plain = (text: string) => text.replaceAll("\u202f", " ");
 
@@ -26,6 +26,10 @@ describe("figures for people", () => {
     expect([0, 0.001, 0.04, 128, 1234, 2_000_000].map((one) => plain(rate(one)))).toEqual([
       "0/s", "<0.01/s", "0.04/s", "128/s", "1.23 k/s", "2 M/s",
     ]);
+  });
+
+  it("shortens shares where there is little room", () => {
+    expect([null, 0.0048, 0.0465, 0.0998, 0.512].map((one) => plain(share(one)))).toEqual(["–", "0.5 %", "4.7 %", "10 %", "51 %"]);
   });
 
   it("parts thousands in counts", () => {

@@ -44,6 +44,13 @@ export function ratio(value: number | null): string {
   return digits(value * 100) + THIN + "%";
 }
 
+/** A share where there is little room: `4.7 %`, `51 %`. */
+export function share(value: number | null): string {
+  if (value === null) return UNKNOWN;
+  const percent = value * 100;
+  return (percent >= 9.95 ? percent.toFixed(0) : percent.toFixed(1)) + THIN + "%";
+}
+
 export function duration(seconds: number | null): string {
   if (seconds === null) return UNKNOWN;
   if (seconds === 0) return "0" + THIN + "s";

@@ -32,6 +32,7 @@ function same(a: Props, b: Props): boolean {
     a.lit === b.lit &&
     a.dim === b.dim &&
     a.edge.level === b.edge.level &&
+    a.edge.inherited === b.edge.inherited &&
     a.reach === b.reach &&
     sameLabel(a.label, b.label) &&
     thickness(a.edge.requestsPerS) === thickness(b.edge.requestsPerS)
@@ -51,6 +52,8 @@ export const EdgePath = memo(function EdgePath({ edge, from, to, bends, label, r
   if (lit) names.push("lit");
   if (dim) names.push("dim");
   if (trouble) names.push("troubled");
+  const suffers = !trouble && isTrouble(edge.inherited);
+  if (suffers) names.push("suffers", `ring-${edge.inherited}`);
   if (edge.requestsPerS === 0) names.push("silent");
   return (
     <g class={names.join(" ")} data-edge={edge.id}>
@@ -58,7 +61,7 @@ export const EdgePath = memo(function EdgePath({ edge, from, to, bends, label, r
         class="edge-line"
         d={path}
         stroke-width={thickness(edge.requestsPerS)}
-        marker-end={`url(#arrow-${trouble ? edge.level : lit ? "lit" : "calm"})`}
+        marker-end={`url(#arrow-${trouble ? edge.level : suffers ? edge.inherited : lit ? "lit" : "calm"})`}
       />
       {reach && <path class="edge-reach" d={path} />}
       {label?.clear && (

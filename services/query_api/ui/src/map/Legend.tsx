@@ -27,7 +27,7 @@ export function Legend() {
         );
       })}
       <span class="legend-ring">
-        <i class="ring-sample" aria-hidden="true" /> ring: suffers from a dependency
+        <i class="ring-sample" aria-hidden="true" /> broken: suffers from a dependency
       </span>
     </aside>
   );

@@ -1,6 +1,6 @@
 // A node: fill says its own state, the broken ring what it suffers from others, the badge repeats the level as a shape.
 import { memo } from "preact/compat";
-import { duration, rate, ratio, shortened } from "../format/numbers";
+import { duration, rate, share, shortened } from "../format/numbers";
 import { KindShape, LevelShape } from "../parts/icons";
 import type { GraphNode } from "../state/graph";
 import { LEVELS, isTrouble, levelWord, rank } from "../state/levels";
@@ -46,7 +46,7 @@ export function spoken(node: GraphNode): string {
 export function figures(node: GraphNode): string[] {
   if (node.requestsPerS > 0) {
     const failing = (node.errorRatio ?? 0) >= WORTH_SAYING || (isTrouble(node.own) && !node.group && node.errorRatio);
-    return [rate(node.requestsPerS), failing ? `${ratio(node.errorRatio)} err` : "", duration(node.p95)].filter(Boolean);
+    return [rate(node.requestsPerS), failing ? `${share(node.errorRatio)} err` : "", duration(node.p95)].filter(Boolean);
   }
   return node.callsPerS > 0 ? [`asks ${rate(node.callsPerS)}`] : ["no requests"];
 }

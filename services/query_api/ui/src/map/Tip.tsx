@@ -4,7 +4,7 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Reason } from "../api/types.gen";
 import { bytesPerSecond, duration, rate, ratio } from "../format/numbers";
 import { LevelIcon } from "../parts/icons";
-import { capital } from "../parts/State";
+import { capital, sentence } from "../parts/State";
 import { type GraphEdge, type GraphNode, seenRates } from "../state/graph";
 import { isTrouble, levelWord, stateSentence } from "../state/levels";
 import { nameOf } from "../state/store";
@@ -112,7 +112,7 @@ function Why({ reasons }: { reasons: readonly Reason[] }) {
     <ul class="tip-why">
       {reasons.slice(0, 3).map((one) => (
         <li key={one.signal + one.text}>
-          <LevelIcon level={one.level} /> {one.text}
+          <LevelIcon level={one.level} /> {sentence(one.text)}
         </li>
       ))}
     </ul>

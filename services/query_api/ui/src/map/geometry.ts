@@ -1,6 +1,6 @@
 // The measures of the map, in its own units (pixels at zoom 1).
 
-export const NODE_W = 196;
+export const NODE_W = 204;
 export const NODE_H = 58;
 export const GAP_X = 132;
 export const GAP_Y = 30;

@@ -1,7 +1,7 @@
 // Where the figures of edges are written: on the line, clear of nodes and of each other. Pure.
 import type { Graph, GraphEdge } from "../state/graph";
 import { isTrouble } from "../state/levels";
-import { duration, rate, ratio } from "../format/numbers";
+import { duration, rate, share } from "../format/numbers";
 import { type Box, type Layout, NODE_H, NODE_W, type Point, along, cubics } from "./geometry";
 
 export interface Label {
@@ -22,7 +22,7 @@ export const LABELLED = 48;
 
 export function labelText(edge: GraphEdge): string {
   if (edge.requestsPerS === 0) return edge.protocols.join(", ");
-  const failing = edge.errorRatio && edge.errorRatio >= 0.01 ? ` · ${ratio(edge.errorRatio)} err` : "";
+  const failing = edge.errorRatio && edge.errorRatio >= 0.01 ? ` · ${share(edge.errorRatio)} err` : "";
   return `${rate(edge.requestsPerS)} · ${duration(edge.p95)}${failing}`;
 }
 

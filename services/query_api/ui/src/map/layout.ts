@@ -7,6 +7,7 @@
 import dagre from "@dagrejs/dagre";
 import type { Graph } from "../state/graph";
 import { GAP_X, GAP_Y, type Layout, NODE_H, NODE_W, type Point, type Positions, boxOf } from "./geometry";
+import { detour } from "./detour";
 import { foldedPositions } from "./folded";
 
 export const FOLD_FROM = 110;
@@ -113,6 +114,10 @@ export function kept(graph: Graph, before: Layout): Layout | null {
   for (const node of added) positions.set(node.id, roomFor(node.id, graph, positions));
   // New edges stay new until the picture is made anew: many small changes must not spoil it either.
   const routes = new Map([...before.routes].filter(([id]) => edges.has(id)));
+  for (const edge of graph.nodes.length < FOLD_FROM ? graph.edges : []) {
+    const bends = detour(positions.get(edge.source)!, positions.get(edge.target)!, positions);
+    if (bends.length && !routes.has(edge.id)) routes.set(edge.id, bends);
+  }
   return { positions, routes, edges: before.edges, linked };
 }
 

@@ -28,7 +28,7 @@ export function Reasons({ reasons }: { reasons: readonly Reason[] }) {
         <li key={one.signal + one.detector} class={`reason edge-${one.level}`}>
           <LevelIcon level={one.level} label={levelWord(one.level)} />
           <div>
-            <p>{one.text || reasonText(one)}</p>
+            <p>{sentence(one.text || reasonText(one))}</p>
             <p class="faint">
               {words(one.signal)}
               {one.since && ` · since ${ago(one.since, now.value).replace(" ago", "")}`}
@@ -57,6 +57,11 @@ export function Culprits({ state }: { state: State }) {
 function reasonText(reason: Reason): string {
   const [value, expected] = [withUnit(reason.value, reason.unit), withUnit(reason.expected, reason.unit)];
   return `${capital(words(reason.signal))} is ${value}; ${expected} is usual.`;
+}
+
+/** A sentence from elsewhere with a capital, and its figures kept on one line with their units. */
+export function sentence(text: string): string {
+  return capital(text).replace(/(\d) (?=%|[µmn]?s\b|min\b|[kMG]?B\b)/g, "$1\u202f");
 }
 
 export function capital(text: string): string {

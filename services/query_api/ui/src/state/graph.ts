@@ -29,6 +29,8 @@ export interface GraphEdge {
   source: string;
   target: string;
   level: LevelName;
+  /** What it suffers from what lies behind it. */
+  inherited: LevelName;
   requestsPerS: number;
   p95: number | null;
   errorRatio: number | null;
@@ -154,6 +156,7 @@ function bundle(id: string, source: string, target: string, relations: RelationE
     source,
     target,
     level: relations.map((one) => one.state.own).reduce(worse),
+    inherited: relations.map((one) => one.state.inherited).reduce(worse),
     requestsPerS: seen.reduce((sum, one) => sum + one.requests_per_s, 0),
     p95: p95s.length ? Math.max(...p95s) : null,
     errorRatio: requests ? errors / requests : null,

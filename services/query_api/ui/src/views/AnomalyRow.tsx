@@ -2,6 +2,7 @@
 import type { Anomaly } from "../api/types.gen";
 import { moment, span } from "../format/time";
 import { LevelIcon } from "../parts/icons";
+import { sentence } from "../parts/State";
 import { levelWord } from "../state/levels";
 import { entityName, go, now, openEntity } from "../state/store";
 
@@ -23,7 +24,7 @@ export function AnomalyRow({ anomaly }: { anomaly: Anomaly }) {
           {entityName(anomaly.entity)}
         </button>
         {anomaly.reasons.map((one) => (
-          <p key={one.signal + one.detector}>{one.text}</p>
+          <p key={one.signal + one.detector}>{sentence(one.text)}</p>
         ))}
       </div>
       <div class="anomaly-when">

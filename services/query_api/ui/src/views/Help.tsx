@@ -41,7 +41,7 @@ export function Help() {
           </ul>
           <p>The fill and the badge of a node say how it is itself.</p>
           <p>
-            A broken ring around it says that it suffers from something it depends on; the panel names the culprit.
+            A broken ring or line says that it suffers from something it depends on; the panel names the culprit.
           </p>
           <p>The thickness of a line grows with the requests a second.</p>
         </div>
