@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.benchmarks import _figures
 from tests.benchmarks._figures import Figure
+from tests.benchmarks._run import described
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 HERE: Final = Path(__file__).parent
 MACHINE: Final = "machine"
 PRINTED_S: Final = 600
+WORDS: Final = {"bench_colour": ["--days", "2", "--runs", "100"]}
+"""What a benchmark that prints is asked for, so that all of them together take less than 25 minutes."""
+QUICK_WORDS: Final = {"bench_colour": ["--days", "1", "--runs", "2"]}
 
 
 def machine() -> str:
@@ -41,19 +45,9 @@ def machine() -> str:
     one, five, _ = os.getloadavg()
     return (
         f"{os.cpu_count()} processors ({model[1] if model else platform.machine()}), {memory:.0f} GiB, "
-        f"Linux {release}, Python {platform.python_version()}. Load before the first benchmark: {one:.2f} over one minute, "
-        f"{five:.2f} over five."
+        f"Linux {release}, Python {platform.python_version()}. "
+        f"Load before the first benchmark: {one:.2f} over one minute, {five:.2f} over five."
     )
-
-
-def method(module: ModuleType) -> str:
-    """
-    Return how *module* measures, in its own words: its docstring without the title.
-    """
-    title, _, rest = (module.__doc__ or "").strip().partition("\n\n")
-    command = re.search(r"`(python -m [\w.]+)", title)
-    words = " ".join(rest.split())
-    return f"{words}\n\nCommand: `{command[1] if command else ''}`\n"
 
 
 def measured(module: ModuleType, *, quick: bool) -> tuple[str, bool]:
@@ -61,34 +55,37 @@ def measured(module: ModuleType, *, quick: bool) -> tuple[str, bool]:
     Return the table of *module* with its method, and whether every target was met.
     """
     figures: list[Figure] = module.measure(quick=quick)
-    return f"{method(module)}\n{_figures.table(figures)}", all(figure.met is not False for figure in figures)
+    return described(module.__doc__ or "", figures), all(figure.met is not False for figure in figures)
 
 
-def printed(name: str) -> tuple[str, bool]:
+def printed(name: str, words: list[str]) -> tuple[str, bool]:
     """
     Return what the benchmark *name* prints, and whether it ended well.
     """
-    command = [sys.executable, "-m", name]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PRINTED_S)
-    return f"Command: `python -m {name}`\n\n```text\n{done.stdout.strip()}\n```", done.returncode == 0
+    command = ["-m", name, *words]
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, timeout=PRINTED_S)
+    return f"Command: `python {' '.join(command)}`\n\n```text\n{done.stdout.strip()}\n```", done.returncode == 0
 
 
 def run(path: Path, *, quick: bool, keep: bool) -> bool:
     """
     Run one benchmark, show its figures and keep them; return whether all is well.
     """
-    name, began = f"tests.benchmarks.{path.stem}", time.monotonic()
-    print(f"\n== {path.stem}", flush=True)
+    name, began, module = f"tests.benchmarks.{path.stem}", time.monotonic(), None
     try:
+        print(f"\n== {path.stem}", flush=True)
         module = importlib.import_module(name)
-        section = getattr(module, "SECTION", path.stem.removeprefix("bench_").replace("_", "-"))
-        text, good = measured(module, quick=quick) if hasattr(module, "measure") else printed(name)
+        if hasattr(module, "measure"):
+            text, good = measured(module, quick=quick)
+        else:
+            text, good = printed(name, (QUICK_WORDS if quick else WORDS).get(path.stem, []))
     except Exception:  # the others still say what they can
         traceback.print_exc()
-        return False
+        text, good = "This benchmark failed when it was last run.", False
     print(text, flush=True)
     print(f"({time.monotonic() - began:.0f} s)", flush=True)
     if keep:
+        section = getattr(module, "SECTION", path.stem.removeprefix("bench_").replace("_", "-"))
         _figures.write(section, text)
     return good
 

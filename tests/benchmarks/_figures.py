@@ -77,11 +77,11 @@ def pairs(offs: Sequence[float], ons: Sequence[float]) -> tuple[list[float], lis
 
 def write(section: str, text: str, page: Path = PAGE) -> None:
     """
-    Put *text* between the markers of *section* in *page*.
+    Put *text* between the markers of *section* in *page*; a section that is not there yet comes to its end.
     """
     begin, end = f"<!-- figures: {section} -->", f"<!-- end of figures: {section} -->"
     before = page.read_text(encoding="utf-8")
-    assert begin in before, f"{page.name} has no marker {begin}"
-    assert end in before, f"{page.name} has no marker {end}"
+    if begin not in before or end not in before:
+        before += f"\n## {section.replace('-', ' ').capitalize()}\n\n{begin}\n{end}\n"
     between = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
     page.write_text(between.sub(lambda _: f"{begin}\n{text.strip()}\n{end}", before), encoding="utf-8")

@@ -5,6 +5,7 @@ Running one benchmark, alone or among all, and showing its figures.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tests.benchmarks._figures import Figure
+
+
+def described(doc: str, figures: Sequence[Figure]) -> str:
+    """
+    Return the table of *figures* under how they were measured: *doc* is the benchmark's docstring.
+    """
+    command = re.search(r"`(python -m [\w.]+)", doc)
+    words = " ".join(doc.strip().partition("\n\n")[2].split())
+    return f"{words}\n\nCommand: `{command[1] if command else ''}`\n\n{_figures.table(figures)}"
 
 
 def alone(section: str, measure: Callable[..., Sequence[Figure]]) -> None:
@@ -34,5 +44,5 @@ def alone(section: str, measure: Callable[..., Sequence[Figure]]) -> None:
     print(_figures.table(figures))
     print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
     if asked.write:
-        _figures.write(section, _figures.table(figures))
+        _figures.write(section, described(sys.modules["__main__"].__doc__ or "", figures))
     sys.exit(int(any(figure.met is False for figure in figures)))

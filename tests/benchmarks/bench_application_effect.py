@@ -21,7 +21,7 @@ from tests.benchmarks._lab import Lab, bus, observation
 from tests.benchmarks._run import alone
 
 SECTION: Final = "application-effect"
-PAIRS: Final = 12
+PAIRS: Final = 10
 RATE: Final = 10_000
 
 
