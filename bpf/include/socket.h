@@ -80,7 +80,7 @@ static __always_inline void local_address(struct address *into, void *sk)
 	u32 *words = (u32 *)into;
 
 	read_address(into, sk, OFF_sock_common__skc_rcv_saddr, OFF_sock_common__skc_v6_rcv_saddr);
-	if (words[3] == 0)
+	if (!words[0] && !words[1] && !words[3]) /* :: and ::ffff:0.0.0.0 */
 		__builtin_memset(into, 0, sizeof(*into));
 }
 
