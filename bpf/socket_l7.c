@@ -70,8 +70,7 @@ static __always_inline bool for_us(void *sk)
 #ifdef FALLBACK
 BPF_PROG_ARRAY(tails_sys_exit, 8);
 #else
-BPF_PROG_ARRAY(tails_sock_recv_length, 8);
-BPF_PROG_ARRAY(tails_sock_send_length, 8);
+BPF_PROG_ARRAY(tails_sock_recv_length, 8); /* for both: the two tracepoints have the same arguments */
 #endif
 
 /*
@@ -178,7 +177,7 @@ int tp_btf__sock_send_length(u64 *ctx)
 	u32 next = on_call((void *)ctx[0], ctx[1], true);
 
 	if (next)
-		tails_sock_send_length.call(ctx, next);
+		tails_sock_recv_length.call(ctx, next);
 	return 0;
 }
 
@@ -203,30 +202,6 @@ int tail__sock_recv_length__3(u64 *ctx)
 {
 	if (follow_redis((void *)ctx[0]))
 		tails_sock_recv_length.call(ctx, PROTOCOL_REDIS);
-	return 0;
-}
-
-int tail__sock_send_length__1(u64 *ctx)
-{
-	return name_http((void *)ctx[0]);
-}
-
-int tail__sock_send_length__4(u64 *ctx)
-{
-	return take_dns((void *)ctx[0]);
-}
-
-int tail__sock_send_length__2(u64 *ctx)
-{
-	if (follow_postgresql((void *)ctx[0]))
-		tails_sock_send_length.call(ctx, PROTOCOL_POSTGRESQL);
-	return 0;
-}
-
-int tail__sock_send_length__3(u64 *ctx)
-{
-	if (follow_redis((void *)ctx[0]))
-		tails_sock_send_length.call(ctx, PROTOCOL_REDIS);
 	return 0;
 }
 
