@@ -181,7 +181,11 @@ class Watch:
         Tell the kernel side the scope, and find what runs already: processes, listeners, connections.
 
         Call it when `process_lifetime`, `listen_queue` and `tcp_connections` are loaded; the latter two may be off.
+
+        Raises:
+            ConfigError: a rule names something that is not there.
         """
+        self._refuse_missing_roots()
         marks = self._kernel.map("scope_marks")
         wanted = {mark.encode() for mark in resolve(self._rules, [os.getpid()])}
         stale = {keys[at : at + 16] for keys, _, _ in marks.entries() for at in range(0, len(keys), 16)} - wanted
@@ -194,6 +198,13 @@ class Watch:
             self._kernel.map("scope_patterns").write(struct.pack("<I", index), scope.encode_pattern(pattern))
         self._kernel.map("scope_kinds").write(bytes(4), scope.encode_kinds(self._rules))
         self.adopt()
+
+    def _refuse_missing_roots(self) -> None:
+        if next(iter(self._entries("instances")), None) is not None:
+            return  # an earlier run has found the tree; its root may have ended since
+        for rule in self._rules:
+            if rule.kind is Kind.TREE and not Path("/proc", rule.text).exists():
+                raise ConfigError(f"scope {rule.words}: there is no such process")
 
     def adopt(self) -> None:
         """

@@ -103,10 +103,10 @@ def test_the_scope_reaches_the_kernel_side() -> None:
     """
     kernel = FakeKernel()
     kernel.map("scope_marks")[Mark(Kind.PORT, 1).encode()] = b"\1"
-    Watch(kernel, scope.parse("tree:7,port:80,exe:/opt/*")).start()
+    Watch(kernel, scope.parse(f"tree:{os.getpid()},port:80,exe:/opt/*")).start()
 
     assert {
-        Mark(Kind.TREE, 7).encode(),
+        Mark(Kind.TREE, os.getpid()).encode(),
         Mark(Kind.PORT, 80).encode(),
         Mark(Kind.EXCLUDED, os.getpid()).encode(),
     } == set(kernel.map("scope_marks"))
@@ -235,6 +235,20 @@ def test_a_scope_that_is_not_there_is_refused(text: str) -> None:
     """
     with pytest.raises(ConfigError, match=r"no.such"):
         procfs.resolve(scope.parse(text), [])
+
+
+def test_a_tree_without_a_root_is_refused() -> None:
+    """
+    A process that does not exist is no scope, unless an earlier run had found its descendants.
+    """
+    kernel = FakeKernel()
+    with pytest.raises(ConfigError, match="no such process"):
+        Watch(kernel, scope.parse(f"tree:{1 << 22}")).start()
+
+    kernel.family(3, os.getpid())
+    Watch(kernel, scope.parse(f"tree:{1 << 22}")).start()
+
+    assert ("process_lifetime", "bpf_iter__task", 0) in kernel.ran
 
 
 def test_a_namespace_can_be_given_by_its_number() -> None:
