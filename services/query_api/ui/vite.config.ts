@@ -11,6 +11,6 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: true,
   },
-  test: { environment: "node", include: ["test/**/*.test.ts"] },
+  test: { environment: "node", include: ["test/**/*.test.ts"], testTimeout: 60_000 },
   server: { proxy: { "/api": "http://127.0.0.1:8099" } },
 });
