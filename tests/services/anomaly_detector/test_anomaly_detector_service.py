@@ -190,3 +190,30 @@ async def test_redelivered_and_running_windows_change_nothing(
     changes = await fetch(postgres_dsn, "select count(*) as n, count(distinct (kind, entity)) as e from colour_changes")
     assert changes[0]["n"] == changes[0]["e"]
     await bus.close()
+
+
+async def test_nats_may_go_and_come_back(
+    fresh_nats: NatsServer, postgres_dsn: str, service_dsn: Callable[[str], str]
+) -> None:
+    """
+    NATS is killed and started again: the windows after it are judged, once each, in the same process.
+    """
+    bus = await bus_module.connect(fresh_nats.url, name="test")
+    shop = Shop(random.Random(3), rate=5)
+    async with detector(fresh_nats.url, service_dsn("anomaly-detector")) as child:
+        await until_judged(postgres_dsn, await send(bus, shop, 2))
+        assert fresh_nats.child is not None
+        fresh_nats.child.signal(signal.SIGKILL)
+        await asyncio.to_thread(fresh_nats.stop)
+        await asyncio.to_thread(fresh_nats.start)
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                if bus.connected:
+                    break
+                await asyncio.sleep(0.05)
+        await until_judged(postgres_dsn, await send(bus, shop, 2))
+        assert child.returncode is None
+
+    changes = await fetch(postgres_dsn, "select count(*) as n, count(distinct (kind, entity)) as e from colour_changes")
+    assert changes[0]["n"] == changes[0]["e"]
+    await bus.close()
