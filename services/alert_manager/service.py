@@ -21,6 +21,7 @@ from shared import subjects
 from shared.discover import extensions
 from shared.errors import Malformed
 from shared.messages.alert import AlertCommand, CommandReply
+from shared.messages.soundness import check_window
 from shared.runtime import postgres, process
 from shared.units import S_NS
 
@@ -114,9 +115,18 @@ class Work:
         """
         async for delivery in self._shell.bus.consume(subjects.WINDOW, SERVICE):
             window = delivery.message
-            if window.final and window.end_ns > self._judged_ns:
+            if window.final and window.end_ns > self._judged_ns and self._is_sound(window):
                 await self._take(window)
             await delivery.done()
+
+    def _is_sound(self, window: TopologyWindow) -> bool:
+        try:
+            check_window(window)
+        except Malformed as error:
+            self._shell.health.lose("malformed_windows")
+            self._shell.log.warning("window_malformed", reason=str(error))
+            return False
+        return True
 
     async def _take(self, window: TopologyWindow) -> None:
         async with self._changing:
