@@ -204,7 +204,18 @@ def chromium(program: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(DEADLINE_S)
+        _forget(profile)
+
+
+def _forget(profile: Path) -> None:
+    """
+    Remove *profile*; the browser's helpers may write to it a moment longer than the browser lives.
+    """
+    deadline_s = time.monotonic() + DEADLINE_S
+    while profile.exists() and time.monotonic() < deadline_s:
         shutil.rmtree(profile, ignore_errors=True)
+        time.sleep(STEP_S)
+    assert not profile.exists()
 
 
 def _address(port_file: Path, process: subprocess.Popen[bytes]) -> str:
