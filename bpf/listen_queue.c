@@ -5,7 +5,7 @@
  * hooks:   raw tracepoint inet_sock_set_state; iterators task_file (at start, and after instances were started) and
  *          bpf_map_elem over the listeners (on each tick)
  * emits:   maps listeners, listening; listen_overflows in l4_series_*
- * kernel:  5.13 (iterators over sockets and maps)
+ * kernel:  6.1 (iterators over maps and over the files of one process)
  * cost:    0.1 us for each change of a TCP state; 0.3 us for each listener on the tick
  * misses:  the kernel's sum of a listener's drops includes, beside full queues, the rare SYNs for which there was no
  *          memory or no route; a UDP socket is found when its process is looked at, and forgotten with its instance

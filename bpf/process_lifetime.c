@@ -5,7 +5,7 @@
  * hooks:   raw tracepoints sched_process_fork, sched_process_exec, sched_process_exit, cgroup_attach_task;
  *          iterator task (once, at start)
  * emits:   maps instances (process -> instance) and families (instance -> what it is)
- * kernel:  5.8 (iterators)
+ * kernel:  6.1 (iterators; maps that grow in tracing programs)
  * cost:    6 us for each exec in scope, 1 to 2 us for each fork, exit and other exec; nothing between them
  * misses:  a process that enters a network namespace and executes nothing there; under the scope `tree`,
  *          orphans that were handed to init before meshlens started

@@ -5,7 +5,7 @@
  * hooks:   raw tracepoints inet_sock_set_state, tcp_destroy_sock; iterators task_file (once, at start) and
  *          bpf_map_elem over the connections (on each tick)
  * emits:   maps l4_series_*, l4_notes_* (failures by errno), ends
- * kernel:  5.13 (iterators over sockets and maps)
+ * kernel:  6.1 (iterators over maps and over the files of one process)
  * cost:    2.5 us for each end of a connection over its life, 0.5 us for each live connection on the tick; nothing for
  *          a packet or a call
  * misses:  connections that routing refuses before a SYN is sent; what arrives after the application has closed;

@@ -89,6 +89,15 @@ class Lab:
         self._programs: Final[list[Program]] = []
         self._namespaces: Final[list[str]] = []
 
+    probes: Final = PROBES
+
+    @staticmethod
+    def on(kernel: Kernel) -> Lab:
+        """
+        Return a laboratory on another kernel side, which is the caller's to close.
+        """
+        return Lab(kernel)
+
     @staticmethod
     def run(*command: str) -> str:
         """
