@@ -4,6 +4,8 @@ Figures that contradict themselves are refused with a sentence.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -43,7 +45,7 @@ def test_requests_that_cannot_be(red: Red) -> None:
     """
     Wherever they stand, the sentence says whose they are.
     """
-    bad = [
+    bad: list[dict[str, Any]] = [
         {"service_figures": [Figures(service="culprit", provided=red)]},
         {"instance_figures": [InstanceFigures(instance="culprit", service="a", provided=red)]},
         {"endpoint_figures": [EndpointFigures(service="culprit", protocol="", endpoint="", name="", provided=red)]},
@@ -63,7 +65,11 @@ def test_connections_that_cannot_be(tcp: Tcp) -> None:
     A count below nothing, or half a histogram.
     """
     relation = RelationFigures(id="culprit", source="", target="", protocol="", tcp=tcp)
-    for fields in ({"relations": [relation]}, {"service_figures": [Figures(service="culprit", tcp=tcp)]}):
+    bad: list[dict[str, Any]] = [
+        {"relations": [relation]},
+        {"service_figures": [Figures(service="culprit", tcp=tcp)]},
+    ]
+    for fields in bad:
         with pytest.raises(Malformed, match="culprit"):
             check_window(msgspec.structs.replace(SOUND, **fields))
 
