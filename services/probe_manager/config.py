@@ -27,6 +27,8 @@ class ProbeManager(Common, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Probes that are not loaded at start, separated by commas."""
     pins: str = "/sys/fs/bpf/meshlens"
     """Folder in bpffs under which maps and programs are kept while probe-manager is replaced."""
+    cache: str = "/var/cache/meshlens"
+    """Folder in which compiled probes are kept, so that the next start is quicker; empty keeps none."""
     series_limit: Annotated[int, Meta(ge=64, le=65_536)] = 16_384
     """The most series of requests in one drain; what is beyond is counted under `~other`."""
     endpoint_limit: Annotated[int, Meta(ge=8, le=16_384)] = 512

@@ -28,6 +28,7 @@ import msgspec
 from services.probe_manager import bpf
 from services.probe_manager.btf import Btf
 from services.probe_manager.compiler import SOURCES, Compiled, Unit, assemble
+from services.probe_manager.shelf import Shelf
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ class Kernel:
     The probes and the maps of one node.
     """
 
-    def __init__(self, pins: Path, defines: Mapping[str, int], sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self, pins: Path, defines: Mapping[str, int], sizes: Mapping[str, int], cache: Path | None = None
+    ) -> None:
         """
         Adopt what an earlier run with the same sources and settings left under *pins*, and remove what is older.
 
@@ -72,12 +75,14 @@ class Kernel:
             pins: the node's folder in bpffs.
             defines: numbers that the probes are compiled with.
             sizes: map name to the number of its entries, where it is not the one in the source.
+            cache: a folder in which compiled probes are kept for the next start.
         """
         self._btf: Final = Btf(Path("/sys/kernel/btf/vmlinux").read_bytes())
         self._defines: Final = dict(defines)
         self._sizes: Final = dict(sizes)
         self._pins: Final = pins
         self._home: Final = pins / _fingerprint(self._defines, self._sizes)
+        self._shelf: Final = Shelf(cache, self._home.name) if cache else None
         self._maps: Final[dict[str, bpf.Map]] = {}
         self.probes: Final[dict[str, Loaded]] = {}
         for older in list(pins.iterdir()) if pins.exists() else []:
@@ -202,16 +207,23 @@ class Kernel:
     def _compile(self, name: str, text: str, flags: list[str]) -> Compiled:
         found = {**self._btf.defines(text), **self._defines}
         flags = ["-fno-unroll-loops", *flags, *(f"-D{define}={value}" for define, value in found.items())]
+        unit = Unit(name, text, flags)
+        kept = self._shelf.take(unit) if self._shelf else None
+        if kept is not None:
+            return kept
         child = subprocess.run(
             [sys.executable, "-m", "services.probe_manager.compiler"],
-            input=msgspec.msgpack.encode(Unit(name, text, flags)),
+            input=msgspec.msgpack.encode(unit),
             capture_output=True,
             cwd=SOURCES.parent,
             check=False,
         )
         if child.returncode:
             raise ConfigError(f"bpf/{name}.c does not compile: {child.stderr.decode(errors='replace')}")
-        return msgspec.msgpack.decode(child.stdout, type=Compiled)
+        compiled = msgspec.msgpack.decode(child.stdout, type=Compiled)
+        if self._shelf:
+            self._shelf.put(unit, compiled)
+        return compiled
 
     def _attach(self, name: str, variant: str, compiled: Compiled) -> Loaded:
         descriptors = {item.marker: self._make(map_name, item.shape) for map_name, item in compiled.maps.items()}

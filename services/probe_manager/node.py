@@ -80,7 +80,8 @@ class Node:
             "RESERVOIR_MASK": (1 << (settings.reservoir - 1).bit_length()) - 1,
         }
         sizes = {f"l7_series_{side}": settings.series_limit + 1024 for side in (0, 1)}
-        self.kernel: Final = Kernel(Path(settings.pins) / settings.node_name(), defines, sizes)
+        cache = Path(settings.cache) if settings.cache else None
+        self.kernel: Final = Kernel(Path(settings.pins) / settings.node_name(), defines, sizes, cache)
         self._watch: Final = Watch(self.kernel, self._rules)
 
     def start(self) -> None:
