@@ -25,6 +25,7 @@ wanted() {
         echo "command:wrk wrk the kernel tests"
         echo "command:redis-benchmark redis-tools the kernel tests"
         echo "command:curl curl the kernel tests"
+        echo "command:iptables-nft iptables the kernel tests"
         echo "command:chromium chromium the tests of the page"
     fi
 }
