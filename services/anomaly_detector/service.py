@@ -83,7 +83,6 @@ class Work:
                 self._judge.entities[entity.kind, entity.entity] = entity
 
         await postgres.until_done(read, waiting=self._waiting)
-        self._saved_ns = self._judged_ns
         self._shell.log.info("history_restored", entities=len(self._judge.entities))
 
     async def run(self) -> None:
@@ -111,9 +110,14 @@ class Work:
         self._shell.health.count("windows")
         self._shell.health.count("judging_us", (time.perf_counter_ns() - began) // 1000)
         await self._publish(judgement)
-        baselines = self._snapshot(judgement)
-        await postgres.until_done(lambda: self._store.apply(judgement, baselines), waiting=self._waiting)
+        everything = not self._saved_ns or window.end_ns - self._saved_ns >= self._settings.snapshot_s * S_NS
+        baselines = self._baselines(judgement, everything)
+        await postgres.until_done(
+            lambda: self._store.apply(judgement, baselines, all_verdicts=everything), waiting=self._waiting
+        )
         self._judged_ns = window.end_ns
+        if everything:
+            self._saved_ns = window.end_ns
         self._shell.health.lag_s = max(0.0, (time.time_ns() - window.end_ns) / S_NS)
         for change in judgement.changes:
             self._shell.log.debug(
@@ -135,20 +139,15 @@ class Work:
                 return
             await asyncio.sleep(RETRY_S)
 
-    def _snapshot(self, judgement: Judgement) -> list[tuple[str, str, bytes]]:
+    def _baselines(self, judgement: Judgement, everything: bool) -> list[tuple[str, str, bytes]]:
         """
-        Return what of the history must be stored now: all of it each minute, else what has changed its colour.
+        Return what of the history must be stored now: *everything*, or what has changed its colour.
         """
-        end_ns = judgement.verdicts.window_end_ns
-        changed = {(one.kind, one.entity) for one in judgement.changes} | {
-            (one.kind, one.entity) for one in judgement.episodes
-        }
-        if end_ns - self._saved_ns >= self._settings.snapshot_s * S_NS:
-            self._saved_ns = end_ns
-            changed = set(self._judge.entities)
+        changed = {(one.kind, one.entity) for one in judgement.changes}
+        changed |= {(one.kind, one.entity) for one in judgement.episodes}
         return [
             (kind, entity, state.encode(self._judge.entities[kind, entity]))
-            for kind, entity in sorted(changed)
+            for kind, entity in (sorted(self._judge.entities) if everything else sorted(changed))
             if (kind, entity) in self._judge.entities
         ]
 

@@ -43,13 +43,15 @@ class Store:
         """
         return [row["state"] for row in await self._pool.fetch(QUERIES["baselines"])]
 
-    async def apply(self, judgement: Judgement, baselines: list[tuple[str, str, bytes]]) -> None:
+    async def apply(self, judgement: Judgement, baselines: list[tuple[str, str, bytes]], *, all_verdicts: bool) -> None:
         """
         Write what one window led to, and these baselines (kind, entity, state), in one transaction.
+
+        Without *all_verdicts*, those that say nothing new are left as they are in the table.
         """
         at = _time(judgement.verdicts.window_end_ns)
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.executemany(QUERIES["upsert_verdict"], _verdicts(judgement))
+            await connection.executemany(QUERIES["upsert_verdict"], _verdicts(judgement, all_verdicts))
             await connection.executemany(QUERIES["insert_change"], _changes(judgement))
             await connection.executemany(
                 QUERIES["close_other_episodes"],
@@ -72,7 +74,8 @@ class Store:
             await connection.execute(QUERIES["drop_changes"], _time(at_ns))
 
 
-def _verdicts(judgement: Judgement) -> list[tuple[Any, ...]]:
+def _verdicts(judgement: Judgement, all_verdicts: bool) -> list[tuple[Any, ...]]:
+    changed = {(one.kind, one.entity) for one in judgement.changes}
     return [
         (
             one.entity,
@@ -86,6 +89,7 @@ def _verdicts(judgement: Judgement) -> list[tuple[Any, ...]]:
             one.culprits,
         )
         for one in judgement.verdicts.verdicts
+        if all_verdicts or one.reasons or one.culprits or (one.kind, one.entity) in changed
     ]
 
 

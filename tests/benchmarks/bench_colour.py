@@ -146,10 +146,8 @@ def main() -> None:
     fault_free(asked.days, 10, 3600, costs)
     fault_free(asked.days, 2, 86400, costs)
     each_us = costs.spent_s / costs.judged * 1e6
-    print(
-        f"judging: {each_us:.0f} us of processor time for an entity and window; 10,000 entities: {each_us / 100:.1f} s of each 10 s"
-    )
-    print(f"a day of 14 entities replays in {each_us * 14 * DAY_WINDOWS / 1e6:.0f} s")
+    print(f"judging: {each_us:.0f} us of processor time for an entity and window")
+    print(f"10,000 entities: {each_us / 100:.1f} s of each 10 s; a day of 14: {each_us * 14 * DAY_WINDOWS / 1e6:.0f} s")
     faults(asked.runs)
 
 
