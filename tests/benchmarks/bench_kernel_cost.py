@@ -2,8 +2,8 @@
 What do the programs of socket_l7 cost, call by call? `python -m tests.benchmarks.bench_kernel_cost`.
 
 nginx answers `hello world` to wrk, 16 connections, no think time. The time is the kernel's own run-time statistics,
-which include two clock readings a run. Two situations are measured in turn, several times: nobody in scope, and nginx in
-scope. wrk is never in scope, so its calls cost what calls out of scope cost, and are taken off.
+which include two clock readings a run. Two situations are measured in turn, several times: nobody in scope, and nginx
+in scope. wrk is never in scope, so its calls cost what calls out of scope cost, and are taken off.
 """
 
 from __future__ import annotations
