@@ -192,8 +192,7 @@ class ProbeManager:
         End it; a clean end leaves nothing in the kernel.
         """
         end(self.process)
-        assert not Path(f"/sys/fs/bpf/meshlens/{self.node}").exists(), "something stayed in the kernel"
-        Path(f"/run/meshlens-{self.node}.lock").unlink(missing_ok=True)
+        forget(self.node)
 
     def _ready(self) -> bool:
         assert self.process.poll() is None, self.log.read_text(errors="replace")[-2000:]
@@ -243,6 +242,14 @@ def bus(lab: Lab) -> Iterator[Collector]:
         server.stop()
 
 
+def forget(node: str) -> None:
+    """
+    Remove the lock of a node that is not used again, and see that nothing of it stayed in the kernel.
+    """
+    Path(f"/run/meshlens-{node}.lock").unlink(missing_ok=True)
+    assert not Path(f"/sys/fs/bpf/meshlens/{node}").exists(), f"something of {node} stayed in the kernel"
+
+
 def pinned(command: list[str], core: int) -> list[str]:
     """
     Return *command* to be run on one processor.
@@ -261,14 +268,14 @@ def until(holds: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None
         time.sleep(0.02)
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes], grace_s: float = 20) -> None:
     """
     Ask a process that we started to end, and insist after a while.
     """
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
     try:
-        process.wait(20)
+        process.wait(grace_s)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

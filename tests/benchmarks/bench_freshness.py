@@ -28,7 +28,7 @@ from shared import subjects
 from shared.errors import ConfigError, Unavailable
 from tests.benchmarks._collector import Listener
 from tests.benchmarks._figures import Figure, median, quantile
-from tests.benchmarks._lab import REPOSITORY, START_S, end, temporary_folder, until
+from tests.benchmarks._lab import REPOSITORY, START_S, end, forget, temporary_folder, until
 from tests.benchmarks._run import alone
 from tests.mesh.cluster import Cluster
 from tests.mesh.conftest import COLOURED
@@ -95,6 +95,7 @@ class Mesh:
 
     def __init__(self, folder: Path, scope: str) -> None:
         self.data: Final = DataDirectory(folder / "data")
+        self.node: Final = f"bench-{os.getpid()}-mesh"
         self._log: Final = folder / "up.log"
         command = [sys.executable, "-m", "deploy.local.cli", "up", "--scope", scope, "--data-dir", str(self.data.path)]
         for option in ("--port", "--nats-port", "--postgres-port"):
@@ -102,7 +103,7 @@ class Mesh:
         with self._log.open("wb") as output:
             self.process: Final = subprocess.Popen(
                 command, stdout=output, stderr=output, cwd=REPOSITORY,
-                env={**os.environ, "MESHLENS_NODE": f"bench-{os.getpid()}"},
+                env={**os.environ, "MESHLENS_NODE": self.node},
             )  # fmt: skip
         until(lambda: self.data.read_runtime() is not None, "meshlens up", START_S)
         runtime = self.data.read_runtime()
@@ -191,8 +192,9 @@ def trials(number: int) -> Watched:
             over.set()
             if looking.ident:
                 looking.join()
-            end(mesh.process)
+            end(mesh.process, grace_s=120)
             launcher.close()
+            forget(mesh.node)
     return watched
 
 
@@ -200,7 +202,8 @@ def first_map() -> float:
     """
     Return the seconds from the start of `meshlens up --demo` until its map has a colour.
     """
-    cluster = Cluster(environment={"MESHLENS_NODE": f"bench-{os.getpid()}-demo"})
+    node = f"bench-{os.getpid()}-demo"
+    cluster = Cluster(environment={"MESHLENS_NODE": node})
     try:
         cluster.wait_for(
             "the first coloured map",
@@ -211,6 +214,7 @@ def first_map() -> float:
     finally:
         cluster.stop()
         cluster.remove()
+        forget(node)
 
 
 def measure(*, quick: bool) -> list[Figure]:

@@ -4,8 +4,8 @@ What does probe-manager cost, and does it count every request? `python -m tests.
 One probe-manager observes nginx while the generator holds one rate after the other, up and down again, so that each
 rate is measured at two moments; the difference of the two is the noise. Its processor time is the kernel's account of
 its process. At the end of each run what was seen and what was stated as lost must add up to what the generator counts,
-to the unit. The time of the BPF programs is the kernel's own run-time statistics, which cost time themselves (two clock
-readings a run), so that it is measured apart, and what a program takes is overstated by them.
+to the unit. The time of the BPF programs is the kernel's own run-time statistics over everything that runs on the
+machine; they cost time themselves (two clock readings a run), so that this is measured apart.
 """
 
 from __future__ import annotations
@@ -155,10 +155,11 @@ def counts(steps: list[Step], sums: Sums) -> list[Figure]:
     for name, found in kinds.items():
         requests, seen = sum(one.requests for one in found), sum(one.seen for one in found)
         lost, most = sum(one.lost for one in found), max(one.rate for one in found)
+        equal = "=" if seen + lost == requests else "is not"
+        good = all(one.exact for one in found) and (not lost or found[0].wanted == MOST)
         figures.append(
-            Figure(f"seen + lost = the generator's count; {name}, up to {most:,.0f}/s", f"{seen:,} + {lost:,} = {requests:,}"
-                   if seen + lost == requests else f"{seen:,} + {lost:,}, but {requests:,}", "",
-                   "exact, nothing lost", all(one.exact for one in found) and (not lost or found[0].wanted == MOST))
+            Figure(f"seen + lost = the generator's count; {name}, up to {most:,.0f}/s",
+                   f"{seen:,} + {lost:,} {equal} {requests:,}", "", "exact, nothing lost", good)
         )  # fmt: skip
     stated = ", ".join(f"{cause} {count:,}" for cause, count in sorted(sums.lost.items()) if count)
     figures.append(Figure("all that was stated as lost, samples included, by cause", stated or "nothing"))
@@ -184,8 +185,8 @@ def in_kernel(lab: Lab, collector: Collector, seconds: float) -> list[Figure]:
         for name in largest
     )
     return [
-        Figure("BPF time for one request, all probes, keep-alive, closed loop", f"{median(whole):.2f} us",
-               spread(whole), "at most 1.1 us, aim 0.8", median(whole) <= 1.1),
+        Figure("BPF time for one request, all probes, and the generator's calls out of scope too",
+               f"{median(whole):.2f} us", spread(whole)),
         Figure("the probes that take most of it", parts),
     ]  # fmt: skip
 
