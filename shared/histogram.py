@@ -120,20 +120,25 @@ def from_flat(flat: list[int]) -> Histogram:
 
 PACKED_DIGITS: Final = 12
 """Decimal digits that each bucket takes in a packed histogram: counts up to 10^12 - 1, also after adding."""
+PACKED_ORIGIN: Final = 64
+"""The bucket that takes the last digits before the decimal point (1 to 2 ms): few zeros around it, short sums."""
 
 
-def pack(flat: list[int]) -> int:
+def pack(flat: list[int]) -> str:
     """
-    Return a flat histogram as one number, bucket b times 10^(12 b): adding two numbers merges two histograms.
+    Return a flat histogram as one decimal number: adding two numbers merges two histograms.
 
-    That is how PostgreSQL holds them (`numeric`), so that its own `sum()` merges histograms exactly.
+    Bucket b counts 10^(12 (b - 64)); lower buckets lie behind the decimal point. That is how PostgreSQL holds them
+    (`numeric`), so that its own `sum()` merges histograms exactly.
     """
-    digits = PACKED_DIGITS
     buckets: Histogram = {}
     for index in range(0, len(flat), 2):
         buckets[flat[index]] = buckets.get(flat[index], 0) + flat[index + 1]
-    top = max(buckets, default=0)
-    return int("".join(f"{buckets.get(bucket, 0):0{digits}d}" for bucket in range(top, -1, -1)))
+    top, bottom = max((PACKED_ORIGIN, *buckets)), min((PACKED_ORIGIN, *buckets))
+    parts = [f"{buckets.get(bucket, 0):0{PACKED_DIGITS}d}" for bucket in range(top, bottom - 1, -1)]
+    point = top - PACKED_ORIGIN + 1
+    whole, fraction = "".join(parts[:point]).lstrip("0") or "0", "".join(parts[point:])
+    return f"{whole}.{fraction}" if fraction else whole
 
 
 def from_packed(packed: str) -> Histogram:
@@ -141,9 +146,13 @@ def from_packed(packed: str) -> Histogram:
     Return the histogram that *packed* holds: the decimal text of a packed number, as `duration::text` gives it.
     """
     digits = PACKED_DIGITS
+    whole, _, fraction = packed.partition(".")
+    text = whole.zfill(-(-len(whole) // digits) * digits) + fraction.ljust(-(-len(fraction) // digits) * digits, "0")
+    bucket = PACKED_ORIGIN - -(-len(fraction) // digits)
     histogram: Histogram = {}
-    for bucket, end in enumerate(range(len(packed), 0, -digits)):
-        inside = int(packed[max(0, end - digits) : end])
+    for end in range(len(text), 0, -digits):
+        inside = int(text[end - digits : end])
         if inside:
             histogram[bucket] = inside
+        bucket += 1
     return histogram

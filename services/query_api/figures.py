@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from services.query_api.answers import Point, Rates, TcpRates
-from shared.histogram import BUCKETS, PACKED_DIGITS, lower_bound_ns
+from shared.histogram import BUCKETS, PACKED_DIGITS, PACKED_ORIGIN, lower_bound_ns
 from shared.units import S_NS
 
 if TYPE_CHECKING:
@@ -54,10 +54,13 @@ def flat(packed: str | None) -> list[int]:
     """
     if not packed or packed == "0":
         return []
-    whole = packed.zfill(-(-len(packed) // PACKED_DIGITS) * PACKED_DIGITS)
-    parts = EACH_PART.findall(whole)
+    whole, _, fraction = packed.partition(".")
+    below = -(-len(fraction) // PACKED_DIGITS)
+    text = whole.zfill(-(-len(whole) // PACKED_DIGITS) * PACKED_DIGITS) + fraction.ljust(below * PACKED_DIGITS, "0")
+    parts = EACH_PART.findall(text)
     parts.reverse()
-    return [number for bucket, part in enumerate(parts) if part != NO_COUNT for number in (bucket, int(part))]
+    lowest = PACKED_ORIGIN - below
+    return [number for bucket, part in enumerate(parts, lowest) if part != NO_COUNT for number in (bucket, int(part))]
 
 
 def quantiles_s(flat: list[int], wanted: tuple[float, ...]) -> list[float | None]:

@@ -6,7 +6,7 @@
 -- `services_between`, `relations_between`, `endpoints_between` and `instances_between` add them up; the `*_totals` views
 -- give all that is kept, to the unit.
 --
--- Histograms are packed into one number each: bucket b holds (number / 10^(12 b)) mod 10^12, so that `sum()` and `+`
+-- Histograms are packed into one number each: bucket b counts 10^(12 (b - 64)), so that `sum()` and `+`
 -- merge them exactly, at the speed of an addition. `shared.histogram.from_packed(text)` unpacks; 0 is the empty one.
 
 -- Partitions live in a schema of their own, because their owner makes and drops them at run time.
@@ -382,7 +382,7 @@ create table resolutions (
 );
 insert into resolutions (resolution, finer, keep) values
     (10, 10, '6 hours'),
-    (60, 10, '7 days'),
+    (60, 60, '7 days'),
     (300, 60, '7 days'),
     (600, 300, '7 days'),
     (1800, 600, '90 days'),

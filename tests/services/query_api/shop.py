@@ -230,24 +230,24 @@ async def _fill_window(owner: asyncpg.Connection[asyncpg.Record], start_ns: int,
     await owner.execute(
         f"insert into service_figures (start, service_id, resolution, {figures}, duration, opened, failed)"
         f" values ($1, 2, {width}, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric, 11, '{{\"111\": 5}}')",
-        start, *red, str(packed),
+        start, *red, packed,
     )  # fmt: skip
     for table, key in (("instance", 1), ("endpoint", 1)):
         await owner.execute(
             f"insert into {table}_figures (start, {table}_id, resolution, {figures}, duration)"
             f" values ($1, {key}, {width}, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric)",
-            start, *red, str(packed),
+            start, *red, packed,
         )  # fmt: skip
     await owner.execute(
         f"insert into endpoint_figures (start, endpoint_id, resolution, {figures}, duration)"
         f" values ($1, 2, {width}, 5, 0, 0, 0, 5000000, 1, 1, $2::text::numeric)",
-        start, str(pack([bucket_of(MS_NS), 5])),
+        start, pack([bucket_of(MS_NS), 5]),
     )  # fmt: skip
     client = ", ".join(f"client_{name}" for name in figures.split(", "))
     await owner.execute(
         f"insert into relation_figures (start, relation_id, resolution, {client}, client_duration, opened, rtt)"
         f" values ($1, 1, {width}, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric, 11, $10::text::numeric)",
-        start, *red, str(packed), str(pack([bucket_of(MS_NS), 20])),
+        start, *red, packed, pack([bucket_of(MS_NS), 20]),
     )  # fmt: skip
     if width > 10:
         return

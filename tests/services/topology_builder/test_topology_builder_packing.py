@@ -5,25 +5,27 @@ Histograms in PostgreSQL's binary form of a number, held against plain arithmeti
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.topology_builder.packing import LARGEST, from_numeric, numeric
-from shared.histogram import BUCKETS, pack, to_flat
+from shared.histogram import BUCKETS, from_packed, pack, to_flat
 
 HISTOGRAMS = st.dictionaries(st.integers(0, BUCKETS - 1), st.integers(1, 10**11), max_size=20)
 
 
-def value_of(data: bytes) -> int:
+def value_of(data: bytes) -> Fraction:
     """
     Return the number that PostgreSQL reads from *data*.
     """
     count, weight, sign, scale = struct.unpack_from(">hhHH", data)
-    assert (sign, scale) == (0, 0)
+    assert sign == 0
+    assert scale >= 4 * (count - 1 - weight)
     digits = struct.unpack_from(f">{count}h", data, 8)
     assert all(0 <= digit < 10_000 for digit in digits)
-    return sum(int(digit) * 10_000 ** (weight - index) for index, digit in enumerate(digits))
+    return sum((digit * Fraction(10_000) ** (weight - index) for index, digit in enumerate(digits)), Fraction())
 
 
 @given(HISTOGRAMS)
@@ -33,7 +35,8 @@ def test_numeric_is_the_packed_number(histogram: dict[int, int]) -> None:
     """
     data = numeric(histogram)
 
-    assert pack(to_flat(histogram)) == value_of(data)
+    assert Fraction(pack(to_flat(histogram))) == value_of(data)
+    assert histogram == from_packed(pack(to_flat(histogram)))
     assert histogram == from_numeric(data)
 
 
