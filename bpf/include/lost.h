@@ -15,7 +15,6 @@ enum lost_process_cause {
 	LOST_LISTENER_MAP_FULL, /* a listening address that found no room */
 	LOST_L4_SERIES_FULL, /* figures of a connection that found no room for their series */
 	LOST_JOIN_MAP_FULL, /* the two ends of a connection were not joined */
-	LOST_CONNECT_MAP_FULL, /* a connect call whose error could not be told */
 };
 
 BPF_TABLE("percpu_array", u32, u64, lost, MAX_LOST_CAUSES);

@@ -148,10 +148,15 @@ static __always_inline void count_totals(void *sk, struct tcp_connection *connec
 	before->retransmits = now.retransmits;
 	if (!established || connection->flags & CONNECTION_SETTLED)
 		return;
-	__sync_fetch_and_add(&figures->bytes_sent, now.sent - before->sent);
-	__sync_fetch_and_add(&figures->bytes_received, now.received - before->received);
-	before->sent = now.sent;
-	before->received = now.received;
+	/* While a FIN is on its way into the counters they may seem to step back by one: wait until they have not. */
+	if ((s64)(now.sent - before->sent) > 0) {
+		__sync_fetch_and_add(&figures->bytes_sent, now.sent - before->sent);
+		before->sent = now.sent;
+	}
+	if ((s64)(now.received - before->received) > 0) {
+		__sync_fetch_and_add(&figures->bytes_received, now.received - before->received);
+		before->received = now.received;
+	}
 	if (connection->flags & CONNECTION_CLOSED)
 		connection->flags |= CONNECTION_SETTLED;
 }

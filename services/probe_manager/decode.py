@@ -39,7 +39,6 @@ CAUSES: Final = {
     35: "listener_map_full",
     36: "l4_series_full",
     37: "join_map_full",
-    38: "connect_map_full",
 }
 """Number to word of every cause in `bpf/include/records.h` and `bpf/include/lost.h`."""
 PROGRAM_BUSY: Final = 13
