@@ -1,5 +1,5 @@
 """
-One running meshlens with its demo for the tests of a module.
+One running meshlens with its demo for all tests.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FIRST_MAP_S = 120.0
 COLOURED = ("green", "yellow", "orange", "red")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """
     A cluster whose six services are ready and whose map has colours.
