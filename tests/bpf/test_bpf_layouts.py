@@ -13,8 +13,9 @@ from typing import Final
 
 import pytest
 
+from services.probe_manager.compiler import SOURCES, assemble
 from services.probe_manager.decode import CAUSES, CONTROL, SAMPLE, SERIES_KEY, SERIES_VALUE_BYTES
-from services.probe_manager.kernel import SOURCES, Kernel, assemble
+from services.probe_manager.kernel import Kernel
 from services.probe_manager.unanswered import QUERY
 from shared.histogram import BUCKETS, bucket_of
 from shared.messages.kernel import OVERFLOW_ENDPOINT, Outcome, Protocol, Role
