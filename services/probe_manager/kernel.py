@@ -206,7 +206,7 @@ class Kernel:
 
     def _compile(self, name: str, text: str, flags: list[str]) -> Compiled:
         found = {**self._btf.defines(text), **self._defines}
-        flags = ["-fno-unroll-loops", *flags, *(f"-D{define}={value}" for define, value in found.items())]
+        flags = ["-fno-unroll-loops", *flags, *sorted(f"-D{define}={value}" for define, value in found.items())]
         unit = Unit(name, text, flags)
         kept = self._shelf.take(unit) if self._shelf else None
         if kept is not None:
