@@ -105,11 +105,22 @@ class Mesh:
                 command, stdout=output, stderr=output, cwd=REPOSITORY,
                 env={**os.environ, "MESHLENS_NODE": self.node},
             )  # fmt: skip
-        until(lambda: self.data.read_runtime() is not None, "meshlens up", START_S)
+        try:
+            until(lambda: self.data.read_runtime() is not None, "meshlens up", START_S)
+        except AssertionError:
+            self.close()
+            raise
         runtime = self.data.read_runtime()
         assert runtime is not None
         self.nats: Final = runtime.nats
         self._api: Final = Api(runtime.api)
+
+    def close(self) -> None:
+        """
+        End it.
+        """
+        end(self.process, grace_s=120)
+        forget(self.node)
 
     def shown(self) -> set[str]:
         """
@@ -173,28 +184,25 @@ def trials(number: int) -> Watched:
     Return when each of so many new services was asked and seen.
     """
     watched, over = Watched(), threading.Event()
-    with temporary_folder() as folder:
+    with contextlib.ExitStack() as later:
+        folder = later.enter_context(temporary_folder())
         launcher = Launcher(folder)
+        later.callback(launcher.close)
         mesh = Mesh(folder, f"tree:{launcher.process.pid}")
+        later.callback(mesh.close)
+        later.enter_context(Listener(mesh.nats, subjects.LIVE_WINDOW, watched.hear))
         looking = threading.Thread(target=watched.look, args=(mesh, over))
-        try:
-            with Listener(mesh.nats, subjects.LIVE_WINDOW, watched.hear):
-                looking.start()
-                warm = launcher.start("warm")
-                until(lambda: bool(ask(warm)) and "warm" in watched.page, "the first service is on the map", START_S)
-                for trial in range(number):
-                    name = f"fresh{trial}"
-                    watched.sent[name] = ask(launcher.start(name))
-                    time.sleep(EVERY_S)
-                with contextlib.suppress(AssertionError):
-                    until(lambda: watched.sent.keys() <= watched.page.keys(), "all are on the map", 30)
-        finally:
-            over.set()
-            if looking.ident:
-                looking.join()
-            end(mesh.process, grace_s=120)
-            launcher.close()
-            forget(mesh.node)
+        looking.start()
+        later.callback(looking.join)
+        later.callback(over.set)
+        warm = launcher.start("warm")
+        until(lambda: bool(ask(warm)) and "warm" in watched.page, "the first service is on the map", START_S)
+        for trial in range(number):
+            name = f"fresh{trial}"
+            watched.sent[name] = ask(launcher.start(name))
+            time.sleep(EVERY_S)
+        with contextlib.suppress(AssertionError):  # what was not seen is infinite
+            until(lambda: watched.sent.keys() <= watched.page.keys(), "all are on the map", 30)
     return watched
 
 
