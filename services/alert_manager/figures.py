@@ -5,7 +5,7 @@ What the templates are evaluated over: the sums of the last minutes and of the l
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -63,19 +63,20 @@ def of_window(red: Red, tcp: Tcp, *, with_durations: bool) -> Figures:
     )
 
 
+NUMBERS: Final = Figures.__struct_fields__[:-1]
+"""All fields but the durations."""
+
+
 def total(parts: Iterable[Figures]) -> Figures:
     """
     Return the sum of *parts*.
     """
-    added = Figures(durations={})
-    for part in parts:
-        for field in NUMBERS:
-            setattr(added, field, getattr(added, field) + getattr(part, field))
-        histogram.merge(added.durations, part.durations)
-    return added
-
-
-NUMBERS: Final = tuple(field for field in Figures.__struct_fields__ if field != "durations")
+    rows = [msgspec.structs.astuple(part) for part in parts]
+    if not rows:
+        return Figures(durations={})
+    *numbers, durations = zip(*rows, strict=True)
+    sums: dict[str, Any] = dict(zip(NUMBERS, map(sum, numbers), strict=True))
+    return Figures(**sums, durations=histogram.merged(one for one in durations if one))
 
 
 class Series(msgspec.Struct):
