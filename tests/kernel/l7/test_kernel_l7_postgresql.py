@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.kernel
 
 TWO: Final = "\\set a random(1, 1000)\nselect :a + 1;\nselect count(*) from pg_class where oid = :a;\n"
-THREE: Final = "\\set a random(1, 1000)\n\\startpipeline\nselect :a + 1;\nselect :a, 'x';\nselect 7 as seven;\n\\endpipeline\n"
+THREE: Final = (
+    "\\set a random(1, 1000)\n\\startpipeline\nselect :a + 1;\nselect :a, 'x';\nselect 7 as seven;\n\\endpipeline\n"
+)
 ROWS: Final = "select generate_series(1, 3001);\n"
 
 
