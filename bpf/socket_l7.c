@@ -2,8 +2,8 @@
 /*
  * Which requests do processes send and serve, how long do they take, and how do they end?
  *
- * hooks:     typed tracepoints sock_recv_length, sock_send_length, inet_sock_set_state
- * fallback:  typed tracepoints sys_exit, inet_sock_set_state
+ * hooks:     typed tracepoints sock_recv_length, sock_send_length, inet_sock_set_state, tcp_destroy_sock
+ * fallback:  typed tracepoints sys_exit, inet_sock_set_state, tcp_destroy_sock
  * emits:     maps l7_series_0 and l7_series_1 (requests by series), ring l7_samples
  * kernel:    6.3; 5.11 with the fall-back
  * cost:      0.4 us per request; 20 ns per socket call out of scope
@@ -19,7 +19,6 @@
 #define MSG_ERRQUEUE 0x2000
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
-#define TCP_CLOSE 7
 #define MAX_ENDED 32 /* as many as the verifier follows */
 
 /* Which program goes on with these bytes, by protocol; 0 when all is done. */
@@ -31,6 +30,10 @@ static __always_inline u32 on_bytes(struct conn *conn, void *sk, struct call_reg
 
 	if (conn->ignored == IGNORED || !pending)
 		return 0;
+	pending->now = bpf_ktime_get_ns();
+	if (conn->protocol == PROTOCOL_HTTP1 &&
+	    (request ? quick_request(pending, conn, call, sent, bytes) : quick_response(pending, conn, sk, call, bytes)))
+		return 0;
 	view_open(&view, conn, call, bytes);
 	if (!view.seen && conn->datagram)
 		return 0;
@@ -39,7 +42,6 @@ static __always_inline u32 on_bytes(struct conn *conn, void *sk, struct call_reg
 		return 0;
 	}
 	start = view;
-	pending->now = bpf_ktime_get_ns();
 	pending->earlier = 0;
 	if (conn->datagram) {
 		follow_begin(conn, sk, &start, pending->now, request, sent, bytes, 0);
@@ -50,7 +52,7 @@ static __always_inline u32 on_bytes(struct conn *conn, void *sk, struct call_reg
 			stream_response(pending, conn, sk, &view, bytes);
 			return 0;
 		}
-		pending->next = stream_request(pending, conn, sk, &view, sent, bytes);
+		pending->next = stream_request(pending, conn, sk, &view, call->thread, sent, bytes);
 		if (!pending->next)
 			return 0;
 		if (pending->next != PROTOCOL_HTTP1)
@@ -132,8 +134,9 @@ ONCE(take_dns, dns_datagram(conn, sk, follow))
 FOLLOW(redis, REDIS_TURNS, false, redis_turn, follow->request ? way->count : 0)
 FOLLOW(postgresql, PG_TURNS, way->state == PG_AGAIN, pg_turn, 0)
 
-static __always_inline void call_read(struct call_registers *call, void *registers)
+static __always_inline void call_read(struct call_registers *call, void *task, void *registers)
 {
+	call->thread = LOAD(u32, task, OFF_task_struct__pid);
 	call->number = LOAD(u64, registers, OFF_pt_regs__orig_ax);
 	call->buffer = LOAD(u64, registers, OFF_pt_regs__si);
 	call->count = LOAD(u64, registers, OFF_pt_regs__dx);
@@ -155,7 +158,7 @@ static __always_inline u32 on_call(void *sk, int bytes, bool sent)
 	conn = conn_of(sk, LOAD(u32, task, OFF_task_struct__tgid), sent, bytes);
 	if (!conn)
 		return 0;
-	call_read(&call, (void *)bpf_task_pt_regs(task));
+	call_read(&call, task, (void *)bpf_task_pt_regs(task));
 	return on_bytes(conn, sk, &call, sent, bytes);
 }
 
@@ -267,11 +270,11 @@ int tp_btf__sys_exit(u64 *ctx)
 
 	if (bytes <= 0)
 		return 0;
-	call_read(&call, registers);
+	task = CURRENT();
+	call_read(&call, task, registers);
 	fd = descriptor_of(call.number, LOAD(u64, registers, OFF_pt_regs__di), call.count, &sent);
 	if (fd < 0)
 		return 0;
-	task = CURRENT();
 	tgid = LOAD(u32, task, OFF_task_struct__tgid);
 	if (!scope_instance_of(tgid))
 		return 0;
@@ -339,14 +342,22 @@ int tp_btf__inet_sock_set_state(u64 *ctx)
 	int before = ctx[1], after = ctx[2];
 	u32 instance;
 
-	if (after == TCP_CLOSE) {
-		conn_closed(sk);
-	} else if (after == TCP_ESTABLISHED && before == TCP_SYN_SENT) {
+	if (after == TCP_ESTABLISHED && before == TCP_SYN_SENT) {
 		conn_established(sk);
 	} else if (after == TCP_SYN_SENT) {
 		instance = scope_instance();
 		if (instance)
 			conn_begin(sk, instance, ROLE_CLIENT);
 	}
+	return 0;
+}
+
+/*
+ * The end is taken from here and not from the state: a reset that comes while a response is being sent closes the connection before
+ * the response is seen, and requests can be read after it.
+ */
+int tp_btf__tcp_destroy_sock(u64 *ctx)
+{
+	conn_closed((void *)ctx[0]);
 	return 0;
 }

@@ -57,11 +57,11 @@ static __always_inline bool http_pipelined(struct conn *conn, struct view *view)
 	return http_request_match(first, 8) == MATCH_YES;
 }
 
-static __always_inline void head_begin(struct conn *conn, void *sk, struct view *view, u64 now, bool sent, u32 bytes)
+static __always_inline void head_begin(struct conn *conn, void *sk, u64 now, u32 thread, bool sent, u32 bytes)
 {
 	conn->head_bytes = 0;
 	conn->head_index = conn->pushed;
-	conn->thread = bpf_get_current_pid_tgid();
+	conn->thread = thread;
 	conn->gathering = request_push(conn, sk, now, 0, conn->passed[sent] - bytes) != NULL;
 }
 
@@ -99,12 +99,12 @@ static __always_inline bool is_followed(struct conn *conn)
  * or the one of a protocol that was just recognised.
  */
 static __always_inline u32 stream_request(volatile struct pending *pending, struct conn *conn, void *sk, struct view *view,
-					  bool sent, u32 bytes)
+					  u32 thread, bool sent, u32 bytes)
 {
 	struct request *newest;
 
 	if (!conn->gathering && (!in_flight(conn) || http_pipelined(conn, view)))
-		head_begin(conn, sk, view, pending->now, sent, bytes);
+		head_begin(conn, sk, pending->now, thread, sent, bytes);
 	if (!conn->gathering) {
 		request_more(pending, conn, sk, bytes);
 		return 0;
@@ -158,6 +158,63 @@ static __always_inline void stream_response(volatile struct pending *pending, st
 		response_expected(conn);
 	else
 		late_bytes(pending, conn, 0, bytes);
+}
+
+/*
+ * The usual request, without a detour: nothing else is in flight, and it begins like the last one. False leaves everything as
+ * it was, but for the head's bytes.
+ */
+static __always_inline bool quick_request(volatile struct pending *pending, struct conn *conn, struct call_registers *call,
+					  bool sent, u32 bytes)
+{
+	u64 take = bytes;
+
+	if (conn->gathering || in_flight(conn) || conn->overflowed || !call_is_plain(call->number))
+		return false;
+	if (take > REQUEST_HEAD_BYTES)
+		take = REQUEST_HEAD_BYTES;
+	asm volatile("" : "+r"(take));
+	if (take > REQUEST_HEAD_BYTES || bpf_probe_read_user(conn->head, take, (void *)call->buffer))
+		return false;
+	conn->head_bytes = take;
+	if (!http_same_line(conn))
+		return false;
+	conn->head_index = conn->one_index = conn->pushed;
+	conn->thread = call->thread;
+	conn->one.start_ns = pending->now;
+	conn->one.endpoint = conn->line_endpoint;
+	conn->one.bytes = bytes;
+	conn->one.offset = conn->passed[sent] - bytes;
+	conn->pushed++;
+	return true;
+}
+
+/* The usual response, without a detour: its head is whole in the first piece. False leaves everything as it was. */
+static __always_inline bool quick_response(volatile struct pending *pending, struct conn *conn, void *sk,
+					   struct call_registers *call, u32 bytes)
+{
+	struct user_piece piece = {.base = call->buffer, .length = bytes};
+
+	if (!in_flight(conn) || conn->answer_bytes || conn->answer_before)
+		return false;
+	if (call->number == CALL_WRITEV || call->number == CALL_READV) {
+		if (bpf_probe_read_user(&piece, sizeof(piece), (void *)call->buffer))
+			return false;
+		if (piece.length > bytes)
+			piece.length = bytes;
+	} else if (!call_is_plain(call->number)) {
+		return false;
+	}
+	if (piece.length < ANSWER_BYTES || bpf_probe_read_user(conn->answer, ANSWER_BYTES, (void *)piece.base))
+		return false;
+	pending->settled = http_status(conn->answer);
+	if (pending->settled < 200)
+		return false;
+	pending_begin(pending, pending->now, bytes, piece.base, piece.length);
+	http_ending(pending, pending->settled);
+	conn->gathering = 0;
+	request_pop(pending, conn, sk);
+	return true;
 }
 
 /* Bytes without a user buffer: they are counted, what they say is not guessed. */

@@ -21,6 +21,8 @@ struct call_registers {
 	u64 buffer; /* the second argument */
 	u64 count; /* the third */
 	u64 name; /* the fifth */
+	u32 thread;
+	u32 unused;
 };
 
 struct user_piece {
@@ -46,6 +48,12 @@ enum call {
 	CALL_SENDMSG = 46, CALL_RECVMSG = 47, CALL_RECVMMSG = 299, CALL_SENDMMSG = 307, CALL_SENDFILE = 40,
 	CALL_SPLICE = 275, CALL_PREADV2 = 327, CALL_PWRITEV2 = 328,
 };
+
+/* One buffer, whose address is the second argument. */
+static __always_inline bool call_is_plain(u64 number)
+{
+	return number <= CALL_WRITE || number == CALL_SENDTO || number == CALL_RECVFROM;
+}
 
 static __always_inline void view_pieces(struct view *view, u64 pieces)
 {

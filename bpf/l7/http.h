@@ -148,11 +148,27 @@ static __always_inline bool http_begins_answer(struct view *view)
 	return (first & 0xffffffffffffff) == 0x2e312f50545448; /* "HTTP/1." */
 }
 
+/* The status of a response whose head begins so; 0 when it is none. */
+static __always_inline u32 http_status(u8 *answer)
+{
+	if (*(u32 *)answer != 0x50545448 || answer[4] != '/' || !is_digit(answer[9]))
+		return 0;
+	return (answer[9] - '0') * 100 + (answer[10] - '0') * 10 + (answer[11] - '0');
+}
+
+static __always_inline void http_ending(volatile struct pending *pending, u32 status)
+{
+	pending->status = status;
+	if (status >= 500)
+		pending->outcome = OUTCOME_SERVER_ERROR;
+	else if (status >= 400)
+		pending->outcome = OUTCOME_CLIENT_ERROR;
+}
+
 /* Whether these bytes begin the response of the oldest request; if so, how it ended. */
 static __always_inline bool http_response(struct conn *conn, struct view *view, volatile struct pending *pending)
 {
-	u8 *answer = conn->answer;
-	u32 status = 0;
+	u32 status;
 
 	if (!http_answer(conn, view)) {
 		if (!conn->answer_ns)
@@ -160,19 +176,14 @@ static __always_inline bool http_response(struct conn *conn, struct view *view, 
 		return false;
 	}
 	conn->answer_bytes = 0;
-	if (*(u32 *)answer == 0x50545448 && answer[4] == '/' && is_digit(answer[9]))
-		status = (answer[9] - '0') * 100 + (answer[10] - '0') * 10 + (answer[11] - '0');
+	status = http_status(conn->answer);
 	if (status >= 100 && status < 200 && status != 101) {
 		conn->answer_ns = 0;
 		return false;
 	}
 	if (status == 101)
 		conn->ignored = IGNORED;
-	pending->status = status;
-	if (status >= 500)
-		pending->outcome = OUTCOME_SERVER_ERROR;
-	else if (status >= 400)
-		pending->outcome = OUTCOME_CLIENT_ERROR;
+	http_ending(pending, status);
 	return true;
 }
 
