@@ -219,7 +219,8 @@ class Application:
         program = next(one for one in plan.PROGRAMS if one.name == name)
         if name in self.left_out or name in self._building:
             return ""
-        host = f"{name}.{plan.DOMAIN}" if self._network and "dns" not in self.left_out else self.address(program)
+        named = self._network is not None and self._network.has_names and "dns" not in self.left_out
+        host = f"{name}.{plan.DOMAIN}" if named else self.address(program)
         return f"{host}:{program.port}"
 
     def _write_states(self) -> None:

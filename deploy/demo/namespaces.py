@@ -95,6 +95,8 @@ class Network:
         self.switch: Final = Namespace()
         self.members: Final[dict[str, Namespace]] = {}
         self._resolv: Final = directory / "resolv.conf"
+        self.has_names: Final = _root_is_a_mount()
+        """False inside a bare chroot, where no program can be given a resolv.conf of its own: addresses are used."""
         self.switch.ip(["link set lo up", f"link add {BRIDGE} type bridge", f"link set {BRIDGE} up"])
 
     def join(self, name: str, address: str) -> None:
@@ -126,13 +128,13 @@ class Network:
         descriptor = self.members[name].descriptor
         resolv = str(self._resolv).encode()
         target = os.path.realpath("/etc/resolv.conf").encode()
-        exists = os.path.exists(target)
+        names = self.has_names and os.path.exists(target)
 
         def enter() -> None:
             _call("setns", descriptor, CLONE_NEWNET)
-            _call("unshare", CLONE_NEWNS)
-            _call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
-            if exists:
+            if names:
+                _call("unshare", CLONE_NEWNS)
+                _call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
                 _call("mount", resolv, target, None, MS_BIND, None)
 
         return enter
@@ -167,6 +169,11 @@ def possible() -> str:
     finally:
         os.close(home)
     return "" if Path("/sbin/ip").exists() or Path("/usr/sbin/ip").exists() else "iproute2 is not installed"
+
+
+def _root_is_a_mount() -> bool:
+    with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
+        return any(line.split()[4] == "/" for line in mounts)
 
 
 def _call(function: str, *arguments: object) -> None:
