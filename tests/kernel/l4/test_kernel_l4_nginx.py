@@ -73,7 +73,7 @@ def test_a_connection_for_each_request(lab: Lab, tmp_path: Path) -> None:
     served = {it.peer: it.opened for it in series if it.instance == nginx}
     asked = {it.instance: it.opened for it in series if it.peer == nginx}
 
-    assert accepts > 1000
+    assert accepts > 100
     assert accepts == sum(served.values())
     assert accepts == sum(it.closed for it in series if it.instance == nginx)
     assert asked == served
