@@ -3,8 +3,8 @@ Which batches belong to which window, which are known already, and which are mis
 
 A batch belongs to the window that holds its end. Each is taken once, told apart by (node, epoch, number), however
 often it is delivered: as long as it is held it is not stored, and once it is stored its number is in `applied`, which
-the database keeps. A window closes a while after its end, when it has been quiet; what comes later opens it again, and
-its rows are added to those that are there.
+the database keeps. A window closes a while after its end, when it has been quiet and nothing before it is missing; what
+comes later opens it again, and its rows are added to those that are there.
 
 Batches of an epoch are numbered without gaps, and the wire keeps their order but for redeliveries. So a number that is
 still not there long after a greater one was seen is lost.
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 H = TypeVar("H")
 FIRST_NUMBER: Final = 1
 QUIET_NS: Final = S_NS
+REDELIVERY_NS: Final = 35 * S_NS
+"""How long a window waits for a missing batch: an earlier run that held it is taken for dead within half a minute."""
 MOST: Final = 1 << 58
 """No honest figure of one batch comes near it, and sums of honest figures stay within a bigint."""
 LATEST_NS: Final = 1 << 62
@@ -76,14 +78,19 @@ class _Epoch:
         if not self.seen or number + 1 > self.seen[-1][1]:
             self.seen.append((now_ns, number + 1))
 
+    def lacks(self, end: int) -> list[Range]:
+        """
+        Return the numbers before *end* that are neither there nor given up.
+        """
+        return Ranges((*self.applied, *self.missing, *self.held)).missing(FIRST_NUMBER, end)
+
     def gaps(self, before_ns: int) -> list[Range]:
         """
         Return the numbers that are not there though a greater one was seen before *before_ns*.
         """
         while self.seen and self.seen[0][0] <= before_ns:
             self.certain_end = self.seen.popleft()[1]
-        there = Ranges((*self.applied, *self.missing, *self.held))
-        return there.missing(FIRST_NUMBER, self.certain_end)
+        return self.lacks(self.certain_end)
 
 
 class _Open(Generic[H]):
@@ -185,10 +192,18 @@ class Windows(Generic[H]):
         for start_ns in sorted(self._open):
             window = self._open[start_ns]
             closed = now_ns >= start_ns + WINDOW_NS + self._close_after_ns
-            quiet = now_ns >= window.touched_ns + QUIET_NS
+            quiet = now_ns >= window.touched_ns + QUIET_NS and not self._awaits(start_ns, window, now_ns)
             if closed and (quiet or self.full) and window.batches:
                 return Content(start_ns, [batch for batch, _ in window.batches.values()])
         return None
+
+    def _awaits(self, start_ns: int, window: _Open[H], now_ns: int) -> bool:
+        if now_ns >= start_ns + WINDOW_NS + self._close_after_ns + REDELIVERY_NS:
+            return False
+        ends: dict[Epoch, int] = {}
+        for node, epoch, number in window.batches:
+            ends[node, epoch] = max(number, ends.get((node, epoch), 0))
+        return any(self._epochs[epoch].lacks(end) for epoch, end in ends.items())
 
     def stored(self, content: Content) -> list[H]:
         """

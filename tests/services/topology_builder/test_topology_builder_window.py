@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.topology_builder.ranges import Range, Ranges
-from services.topology_builder.window import Content, Epoch, Stored, Taken, Windows, sound
+from services.topology_builder.window import REDELIVERY_NS, Content, Epoch, Stored, Taken, Windows, sound
 from shared.messages.kernel import KernelBatch, Role
 from shared.units import S_NS, WINDOW_NS
 from tests.services.topology_builder.making import EPOCH, NODE, START_NS, batch, instance, l4, l7
@@ -54,6 +54,23 @@ def test_a_window_that_is_being_filled_is_not_closed() -> None:
 
     assert held.due(now_ns + S_NS - 1) is None
     assert held.due(now_ns + S_NS) is not None
+
+
+def test_a_window_waits_for_what_is_missing_before_it() -> None:
+    """
+    >> numbers 1 and 3: an earlier run held 2, and it comes again
+    << the window is not published without it, unless it does not come for half a minute.
+    """
+    held, end_ns = windows(), START_NS + WINDOW_NS
+    for number in (1, 3):
+        held.take(batch(number), f"d{number}", START_NS)
+
+    assert held.due(end_ns + 30 * S_NS) is None
+    assert held.due(end_ns + CLOSE_NS + REDELIVERY_NS) is not None
+    held.take(batch(2), "d2", end_ns + 30 * S_NS)
+    content = held.due(end_ns + 31 * S_NS)
+    assert content is not None
+    assert [each.number for each in content.batches] == [1, 3, 2]
 
 
 def test_a_repeated_batch_is_held_once_and_its_last_delivery_counts() -> None:
