@@ -7,9 +7,9 @@
  * emits:     maps l7_series_0 and l7_series_1 (requests by series), ring l7_samples
  * kernel:    6.3; 5.11 with the fall-back
  * cost:      1.1 us per request (two calls), 2 us with the fall-back; 0.1 us per socket call out of scope
- * misses:    bytes under splice and io_uring (counted as content not seen); HTTP requests that share one packet (the first is
- *            counted, the others are unpaired responses); TLS is not looked into; sockets that are not IPv4 or
- *            IPv6; with the fall-back also all of io_uring, unseen
+ * misses:    bytes under splice and io_uring (counted as content not seen); HTTP requests that come in one packet
+ *            behind another (counted as lost); TLS is not looked into; sockets that are not IPv4 or IPv6; with the
+ *            fall-back also all of io_uring, unseen
  */
 #include "messages.h"
 
@@ -69,6 +69,8 @@ static __always_inline bool for_us(void *sk)
 
 	return family == AF_INET || family == AF_INET6;
 }
+
+#define HTTP_MORE 5 /* the program behind those of the protocols */
 
 #ifdef FALLBACK
 BPF_PROG_ARRAY(tails_sys_exit, 8);
@@ -130,6 +132,7 @@ BPF_PROG_ARRAY(tails_sock_recv_length, 8); /* for both: the two tracepoints have
 	}
 
 ONCE(name_http, http_name(conn, sk))
+ONCE(more_http, return http_more(conn, follow))
 ONCE(take_dns, dns_datagram(conn, sk, follow))
 
 FOLLOW(redis, REDIS_TURNS, false, redis_turn, follow->request ? way->count : 0)
@@ -187,7 +190,16 @@ int tp_btf__sock_send_length(u64 *ctx)
 
 int tail__sock_recv_length__1(u64 *ctx)
 {
-	return name_http((void *)ctx[0]);
+	name_http((void *)ctx[0]);
+	tails_sock_recv_length.call(ctx, HTTP_MORE);
+	return 0;
+}
+
+int tail__sock_recv_length__5(u64 *ctx)
+{
+	if (more_http((void *)ctx[0]))
+		tails_sock_recv_length.call(ctx, HTTP_MORE);
+	return 0;
 }
 
 int tail__sock_recv_length__4(u64 *ctx)
@@ -295,7 +307,16 @@ int tp_btf__sys_exit(u64 *ctx)
 
 int tail__sys_exit__1(u64 *ctx)
 {
-	return name_http(NULL);
+	name_http(NULL);
+	tails_sys_exit.call(ctx, HTTP_MORE);
+	return 0;
+}
+
+int tail__sys_exit__5(u64 *ctx)
+{
+	if (more_http(NULL))
+		tails_sys_exit.call(ctx, HTTP_MORE);
+	return 0;
 }
 
 int tail__sys_exit__4(u64 *ctx)

@@ -100,6 +100,8 @@ struct conn {
 	struct sql_text sql;
 	u64 answer_ns; /* when the oldest request's response began, if that was with an earlier call */
 	struct follower ways[2]; /* of requests, of responses */
+	u32 line_total; /* bytes of the call that brought the line */
+	u32 line_more; /* requests that came behind it in that call */
 	u64 line_endpoint;
 	u64 line[LINE_WORDS]; /* the beginning of the request that has this endpoint */
 	u8 answer[32]; /* the upper half stays empty, as that of head does */

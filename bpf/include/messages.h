@@ -103,6 +103,8 @@ static __always_inline u32 stream_request(volatile struct pending *pending, stru
 {
 	struct request *newest;
 
+	if (conn->protocol == PROTOCOL_HTTP1 && !in_flight(conn))
+		conn->overflowed = 0;
 	if (!conn->gathering && (!in_flight(conn) || http_pipelined(conn, view)))
 		head_begin(conn, sk, pending->now, thread, sent, bytes);
 	if (!conn->gathering) {
@@ -115,11 +117,6 @@ static __always_inline u32 stream_request(volatile struct pending *pending, stru
 	newest->bytes += bytes;
 	pending->earlier = conn->head_bytes;
 	head_gather(conn, view);
-	if (http_same_line(conn)) {
-		newest->endpoint = conn->line_endpoint;
-		conn->gathering = 0;
-		return 0;
-	}
 	pending->settled = conn->infer_tries < INFER_TRIES ? head_judge(conn) : MATCH_NO;
 	conn->gathering = pending->settled == MATCH_MORE;
 	if (pending->settled != MATCH_NO)
@@ -169,7 +166,7 @@ static __always_inline bool quick_request(volatile struct pending *pending, stru
 {
 	u64 take = bytes;
 
-	if (conn->gathering || in_flight(conn) || conn->overflowed || !call_is_plain(call->number))
+	if (conn->gathering || in_flight(conn) || bytes != conn->line_total || !call_is_plain(call->number))
 		return false;
 	if (take > REQUEST_HEAD_BYTES)
 		take = REQUEST_HEAD_BYTES;
@@ -186,6 +183,9 @@ static __always_inline bool quick_request(volatile struct pending *pending, stru
 	conn->one.bytes = bytes;
 	conn->one.offset = conn->passed[sent] - bytes;
 	conn->pushed++;
+	conn->overflowed = conn->line_more;
+	if (conn->line_more)
+		lost_add(LOST_HTTP_PIPELINED, conn->line_more);
 	return true;
 }
 

@@ -11,11 +11,13 @@
 #ifndef MESHLENS_HTTP_H
 #define MESHLENS_HTTP_H
 
+#include "follow.h"
 #include "pairing.h"
 #include "text.h"
 
 enum match { MATCH_NO, MATCH_MORE, MATCH_YES };
 
+#define HTTP_TURNS 128 /* as many bytes in one program; up to 4 kB in all */
 #define ANSWER_BYTES 12 /* "HTTP/1.1 200" */
 
 /* Are the first bytes, of which there are *bytes*, the word of *length*, or may they become it? */
@@ -97,6 +99,54 @@ static __always_inline void http_name(struct conn *conn, void *sk)
 	conn->line_endpoint = newest->endpoint;
 	for (u32 i = 0; i < LINE_WORDS; i++)
 		conn->line[i] = ((u64 *)conn->head)[i];
+}
+
+/* The first four bytes of a method with what follows it. */
+static __always_inline bool is_method(u32 word)
+{
+	return word == 0x20544547 || word == 0x54534f50 || word == 0x44414548 || word == 0x20545550 || word == 0x454c4544 ||
+	       word == 0x4954504f || word == 0x43544150;
+}
+
+/*
+ * Looks through a call that brought a new line for requests behind the first: an empty line with a method after it. They are lost,
+ * and so stated; their responses are passed over. True when there is more to look through.
+ */
+static __always_inline bool http_more(struct conn *conn, volatile struct follow *follow)
+{
+	volatile struct follower *way = &conn->ways[0];
+	u8 c;
+
+	for (int i = 0; i < HTTP_TURNS; i++) {
+		if (way->count > 4)
+			break;
+		if (follow->chunk_at >= follow->chunk_bytes && !follow_refill((struct follow *)follow))
+			break;
+		c = follow_byte(follow);
+		if (way->state == 4) {
+			way->number = way->number >> 8 | (u32)c << 24;
+			way->count++;
+			if (way->count == 4 && is_method(way->number)) {
+				way->pending++;
+				way->count = way->state = 0;
+			} else if (way->count == 4) {
+				way->count = 5; /* a body: what it holds is not looked at */
+			}
+		} else if (c == (way->state & 1 ? '\n' : '\r')) {
+			way->state++;
+		} else {
+			way->state = c == '\r';
+		}
+	}
+	if (way->count <= 4 && (follow->chunk_at < follow->chunk_bytes || follow->view.left) && ++follow->turns < MAX_TAIL_CALLS)
+		return true;
+	conn->line_total = follow->bytes;
+	conn->line_more = way->pending;
+	way->pending = way->count = way->state = way->number = 0;
+	if (conn->line_more)
+		lost_add(LOST_HTTP_PIPELINED, conn->line_more);
+	conn->overflowed += conn->line_more;
+	return false;
 }
 
 /* Whether the head begins like the last one whose name was worked out. */

@@ -33,6 +33,7 @@ CAUSES: Final = {
     11: "closed_in_flight",
     12: "dns_table_full",
     13: "program_busy",
+    14: "http_pipelined",
     32: "process_map_full",
     33: "instance_map_full",
     34: "connection_map_full",
