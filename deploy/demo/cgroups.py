@@ -50,7 +50,7 @@ class Groups:
         if not self.usable or self.top is None:
             return None
         folder = self.top / name
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         members = str(folder / "cgroup.procs")
 
         def enter() -> None:
@@ -70,11 +70,10 @@ class Groups:
 
 def remove_leftovers(mounted: Path) -> None:
     """
-    Remove what a killed demo left: cgroups with our mark and without a process.
+    Remove what a killed demo left: cgroups with our mark; the kernel keeps those that hold a process.
     """
     for folder in mounted.glob(f"{PREFIX}*"):
-        if not Path(f"/proc/{folder.name.removeprefix(PREFIX)}").exists():
-            _remove(folder)
+        _remove(folder)
 
 
 def _remove(folder: Path) -> None:
