@@ -88,13 +88,11 @@ def _grade(k: float, n: float, answered: int, failed: int, known: Memory, rules:
 
 
 def _words(failed: dict[int, int]) -> str:
-    if not failed:
+    total = sum(failed.values())
+    if not total:
         return "none in this window"
-    parts = [
-        f"{errno.errorcode.get(number, str(number))} {wording.share(n / sum(failed.values()))}"
-        for number, n in sorted(failed.items(), key=lambda item: -item[1])[:3]
-    ]
-    return ", ".join(parts)
+    worst = sorted(failed.items(), key=lambda item: -item[1])[:3]
+    return ", ".join(f"{errno.errorcode.get(number, str(number))} {wording.share(n / total)}" for number, n in worst)
 
 
 DETECTOR: Detector = Connects()

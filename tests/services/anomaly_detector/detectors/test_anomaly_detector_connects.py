@@ -30,3 +30,13 @@ def test_an_address_that_always_refuses_is_usual() -> None:
 
     assert Grade.UNEASY >= grade("connects", half, LEARNING)
     assert Grade.CALM == grade("connects", half)
+
+
+def test_an_errno_that_did_not_occur_is_no_failure() -> None:
+    """
+    A count of nothing by errno changes nothing.
+    """
+    failed = seen(RELATION, tcp=Tcp(failed={errno.ECONNREFUSED: 5}))
+    opened = seen(RELATION, calls=red(5), tcp=Tcp(opened=1, failed={errno.ECONNREFUSED: 0}))
+
+    assert Grade.CALM == grade("connects", [failed, opened])
