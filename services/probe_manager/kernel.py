@@ -295,7 +295,7 @@ def _target(function: str) -> tuple[str, str]:
 
 
 def _hook(function: str) -> str:
-    kind = {_TYPED: "tp_btf", _RAW: "raw_tracepoint", _ITERATOR: "iter"}
+    kind = {_TYPED: "tp_btf", _TAIL: "tp_btf", _RAW: "raw_tracepoint", _ITERATOR: "iter"}
     return f"{kind[function.split('__', 1)[0] + '__']}:{_point(function)}"
 
 
