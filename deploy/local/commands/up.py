@@ -140,6 +140,8 @@ class _FirstMap:
         except (Unavailable, ConfigError, msgspec.DecodeError):
             return
         self._tell("page", "the page answers")
+        if topology.age_s is None or topology.age_s > self._console.elapsed_s:
+            return  # what an earlier run has stored
         counts = f"{len(topology.services)} services, {len(topology.relations)} relations"
         if topology.services:
             self._tell("map", f"first map: {counts}")
