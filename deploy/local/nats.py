@@ -54,7 +54,11 @@ class NatsServer:
         """
         Return the address for clients on this machine.
         """
-        return f"nats://127.0.0.1:{self.port}"
+        return f"nats://{self._near_host}:{self.port}"
+
+    @property
+    def _near_host(self) -> str:
+        return "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
 
     def start(self) -> Child:
         """
@@ -124,7 +128,7 @@ class NatsServer:
                     f"NATS cannot start on {self.directory}: {' '.join(said)[-400:] or f'status {child.status()}'}; "
                     f"see {child.log}. If its data is damaged, move {self.directory} away: a fresh one is made"
                 )
-            if _greets(self.host if self.host not in ("0.0.0.0", "::") else "127.0.0.1", self.port):  # noqa: S104 - compared, not bound
+            if _greets(self._near_host, self.port):
                 return
             time.sleep(0.02)
         child.stop()

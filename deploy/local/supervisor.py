@@ -137,11 +137,12 @@ class Supervisor:
             self.console.step(f"NATS: {self.options.nats} (outside)")
             return self.options.nats
         wide = not is_loopback(self.options.listen)
-        port = ports.choose(self.options.nats_port, USUAL_NATS_PORT, what="NATS", setting="--nats-port")
+        host = self.options.listen if wide else "127.0.0.1"
+        port = ports.choose(self.options.nats_port, USUAL_NATS_PORT, what="NATS", setting="--nats-port", host=host)
         server = NatsServer(
             self.data.path / "nats",
             port,
-            host=self.options.listen if wide else "127.0.0.1",
+            host=host,
             user="meshlens" if wide else "",
             password=self.data.secrets().nats_password if wide else "",
             owner=self.options.user,
