@@ -136,7 +136,10 @@ def dropped(netns: str, interface: str) -> int:
 
 
 def _folder(netns: str, interface: str) -> Path:
-    return PINS / f"{netns}:{interface}".replace("/", "_").replace(".", "_")
+    # Two demos have interfaces of the same name: the namespace's inode tells them apart.
+    namespace = Path("/run/netns", netns) if netns else Path("/proc/self/ns/net")
+    identity = namespace.stat().st_ino if namespace.exists() else netns
+    return PINS / f"{identity}:{interface}".replace("/", "_").replace(".", "_")
 
 
 def _tc(netns: str, *arguments: str) -> None:
