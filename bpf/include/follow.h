@@ -97,7 +97,7 @@ static __always_inline bool follow_refill(struct follow *follow)
 	follow->chunk_bytes = 0;
 	follow->chunk_address = follow->view.at;
 	asm volatile("" : "+r"(take));
-	if (take > CHUNK_BYTES || bpf_probe_read_user(follow->chunk, take, (void *)follow->view.at))
+	if (take > CHUNK_BYTES || read_user(follow->chunk, take, follow->view.at))
 		return false;
 	follow->chunk_bytes = take;
 	view_skip(&follow->view, take);

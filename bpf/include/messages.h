@@ -171,7 +171,7 @@ static __always_inline bool quick_request(volatile struct pending *pending, stru
 	if (take > REQUEST_HEAD_BYTES)
 		take = REQUEST_HEAD_BYTES;
 	asm volatile("" : "+r"(take));
-	if (take > REQUEST_HEAD_BYTES || bpf_probe_read_user(conn->head, take, (void *)call->buffer))
+	if (take > REQUEST_HEAD_BYTES || read_user(conn->head, take, call->buffer))
 		return false;
 	conn->head_bytes = take;
 	if (!http_same_line(conn))

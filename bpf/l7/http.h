@@ -75,7 +75,8 @@ static __always_inline void http_name(struct conn *conn, void *sk)
 	if (!text)
 		return;
 	for (u32 i = 0; i < REQUEST_HEAD_BYTES; i++) {
-		if (i >= bytes)
+		/* Volatile: else the compiler joins both bounds into one that verifiers before 6.8 do not understand. */
+		if (i >= *(volatile u32 *)&conn->head_bytes)
 			break;
 		c = conn->head[i];
 		text->at = i;
@@ -157,7 +158,7 @@ static __always_inline bool http_same_line(struct conn *conn)
 	if (!conn->line_words || conn->line_words * 8 > conn->head_bytes)
 		return false;
 	for (u32 i = 0; i < LINE_WORDS; i++) {
-		if (i >= conn->line_words)
+		if (i >= *(volatile u8 *)&conn->line_words)
 			break;
 		if (head[i] != conn->line[i])
 			return false;

@@ -72,7 +72,7 @@ static __always_inline void pg_head(struct conn *conn, volatile struct follow *f
 	conn->thread = bpf_get_current_pid_tgid();
 	conn->head_bytes = 0;
 	asm volatile("" : "+r"(take));
-	if (take <= REQUEST_HEAD_BYTES && !bpf_probe_read_user(conn->head, take, (void *)follow_address(follow) - back))
+	if (take <= REQUEST_HEAD_BYTES && !read_user(conn->head, take, follow_address(follow) - back))
 		conn->head_bytes = take;
 }
 

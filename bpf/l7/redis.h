@@ -73,7 +73,7 @@ static __always_inline void redis_push(struct conn *conn, void *sk, volatile str
 		conn->head_bytes = 0;
 		asm volatile("" : "+r"(take));
 		if (take <= REQUEST_HEAD_BYTES &&
-		    !bpf_probe_read_user(conn->head, take, (void *)follow_address(follow) - 1))
+		    !read_user(conn->head, take, follow_address(follow) - 1))
 			conn->head_bytes = take;
 	}
 	request = request_push(conn, sk, follow->now, 0, passed);
