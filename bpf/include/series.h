@@ -113,8 +113,8 @@ static __always_inline int endpoint_admit(struct series_key *key)
 	if (!count || *count >= ENDPOINT_LIMIT)
 		return 0;
 	name.endpoint = key->endpoint;
-	if (l7_endpoints.insert(&name, &now))
-		return 0;
+	if (l7_endpoints.insert(&name, &now)) /* another processor was quicker, or there is no room */
+		return l7_endpoints.lookup(&name) ? 1 : 0;
 	__sync_fetch_and_add(count, 1);
 	return 2;
 }
