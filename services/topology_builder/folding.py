@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from services.topology_builder.addresses import is_loopback, readable, with_port
 from services.topology_builder.figures import RedSum, TcpSum, add_counts
 from services.topology_builder.identity import Span
-from shared.messages.kernel import OVERFLOW_ENDPOINT, L4Series, L7Series, Protocol, Role
+from shared.messages.kernel import OVERFLOW_ENDPOINT, L4Series, L7Series, Role
+from shared.protocols import protocol_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,13 +27,6 @@ K = TypeVar("K")
 OTHER: Final = "~other"
 EXTERNAL_OTHER: Final = "external:~other"
 OUT_OF_SCOPE: Final = ("external:", "unknown:", "~")
-PROTOCOLS: Final[dict[Protocol, str]] = {
-    Protocol.UNKNOWN: "tcp",
-    Protocol.HTTP1: "http",
-    Protocol.POSTGRESQL: "postgresql",
-    Protocol.REDIS: "redis",
-    Protocol.DNS: "dns",
-}
 
 RelationKey = tuple[str, str, str]
 """Source, target, protocol."""
@@ -117,7 +111,7 @@ class Folding:
             if series.role is not role:
                 continue
             source, target = self._resolve(batch, series)
-            protocol = PROTOCOLS[series.protocol]
+            protocol = protocol_name(series.protocol)
             relation = self._relation(batch.node, source, target, protocol, series.port, series.requests)
             endpoint = self._endpoint(batch.node, target, protocol, series)
             if role is Role.CLIENT:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from services.topology_builder import naming, rollup
 from services.topology_builder.config import NAME
-from services.topology_builder.folding import PROTOCOLS, fold
+from services.topology_builder.folding import fold
 from services.topology_builder.graph import Graph, Limits
 from services.topology_builder.identity import REMEMBER_NS, Identity
 from services.topology_builder.picture import picture, within
@@ -22,6 +22,7 @@ from services.topology_builder.store import AlreadyApplied, Store
 from services.topology_builder.window import Content, Stored, Taken, Windows, sound
 from shared import subjects
 from shared.errors import Unavailable
+from shared.protocols import protocol_name
 from shared.runtime import postgres
 from shared.runtime.process import serving
 from shared.units import S_NS, WINDOW_NS, window_start_ns
@@ -121,7 +122,9 @@ class Builder:
         Store the names of endpoints.
         """
         async for delivery in self._shell.bus.consume(subjects.ENDPOINTS, NAME):
-            named = [(PROTOCOLS[each.protocol], f"{each.endpoint:016x}", each) for each in delivery.message.endpoints]
+            named = [
+                (protocol_name(each.protocol), f"{each.endpoint:016x}", each) for each in delivery.message.endpoints
+            ]
             await self._surely(lambda named=named: self._store.add_names(named))  # type: ignore[misc]
             for protocol, endpoint, each in named:
                 if len(self._names) < self._config.max_endpoint_names or (protocol, endpoint) in self._names:

@@ -43,6 +43,26 @@ class Protocol(IntEnum):
     POSTGRESQL = 2
     REDIS = 3
     DNS = 4
+    MYSQL = 5
+    HTTP2 = 6
+    GRPC = 7
+    WEBSOCKET = 8
+    MONGODB = 9
+    MEMCACHED = 10
+    CASSANDRA = 11
+    CLICKHOUSE = 12
+    KAFKA = 13
+    AMQP = 14
+    MQTT = 15
+    NATS = 16
+    ROCKETMQ = 17
+    PULSAR = 18
+    DUBBO = 19
+    THRIFT = 20
+    FASTCGI = 21
+    LDAP = 22
+    ZOOKEEPER = 23
+    TLS = 24
 
 
 class L7Series(msgspec.Struct, frozen=True, array_like=True):

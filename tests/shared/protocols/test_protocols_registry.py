@@ -69,7 +69,6 @@ def test_names_are_opentelemetrys() -> None:
     """
     A protocol's word is the same on spans and on the map.
     """
-    words = {number: protocol_name(number) for number in Protocol}
     expected = {
         Protocol.UNKNOWN: "tcp",
         Protocol.HTTP1: "http",
@@ -78,5 +77,5 @@ def test_names_are_opentelemetrys() -> None:
         Protocol.DNS: "dns",
     }
 
-    assert expected == words
+    assert expected == {number: protocol_name(number) for number in expected}
     assert set(shared.protocols.__all__) >= {"protocols", "mask", "recognise"}
