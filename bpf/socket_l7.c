@@ -20,7 +20,7 @@
 #define MSG_ERRQUEUE 0x2000
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
-#define MAX_ENDED 32 /* as many as the verifier follows */
+#define ENDED_TURNS 8 /* requests that one program ends; it can call itself often enough for MAX_IN_FLIGHT of them */
 
 /* Which program goes on with these bytes, by protocol; 0 when all is done. */
 static __always_inline u32 on_bytes(struct conn *conn, void *sk, struct call_registers *call, bool sent, u32 bytes)
@@ -32,6 +32,7 @@ static __always_inline u32 on_bytes(struct conn *conn, void *sk, struct call_reg
 	if (conn->ignored == IGNORED || !pending)
 		return 0;
 	pending->now = bpf_ktime_get_ns();
+	pending->spoken = 0;
 	if (conn->protocol == PROTOCOL_HTTP1 &&
 	    (request ? quick_request(pending, conn, call, sent, bytes) : quick_response(pending, conn, sk, call, bytes)))
 		return 0;
@@ -46,21 +47,22 @@ static __always_inline u32 on_bytes(struct conn *conn, void *sk, struct call_reg
 	pending->earlier = 0;
 	if (conn->datagram) {
 		follow_begin(conn, sk, &start, pending->now, request, sent, bytes, 0);
-		return PROTOCOL_DNS;
+		return DNS_DATAGRAM;
 	}
+	pending->next = conn->protocol;
 	if (!is_followed(conn)) {
-		if (!request) {
-			stream_response(pending, conn, sk, &view, bytes);
-			return 0;
-		}
-		pending->next = stream_request(pending, conn, sk, &view, call->thread, sent, bytes);
+		pending->next = request ? stream_request(pending, conn, sk, &view, call->thread, sent, bytes) :
+					  stream_response(pending, conn, sk, &view, bytes);
 		if (!pending->next)
 			return 0;
-		if (pending->next != PROTOCOL_HTTP1)
+		if (pending->next != PROTOCOL_HTTP1 && pending->next != RECOGNISE)
 			request_unpush(conn);
 	}
-	follow_begin(conn, sk, &start, pending->now, request, sent, bytes, pending->earlier);
-	return conn->protocol;
+	if (pending->next == RECOGNISE || FOLLOWED_BY_FRAMES >> (pending->next & 63) & 1)
+		framed_begin(conn, sk, &start, pending->now, call->thread, request, sent, bytes, pending->earlier);
+	else
+		follow_begin(conn, sk, &start, pending->now, request, sent, bytes, pending->earlier);
+	return pending->next;
 }
 
 static __always_inline bool for_us(void *sk)
@@ -70,13 +72,12 @@ static __always_inline bool for_us(void *sk)
 	return family == AF_INET || family == AF_INET6;
 }
 
-#define HTTP_MORE 5 /* the program behind those of the protocols */
-
 #ifdef FALLBACK
-BPF_PROG_ARRAY(tails_sys_exit, 8);
+BPF_PROG_ARRAY(tails_sys_exit, 64);
 #else
-BPF_PROG_ARRAY(tails_sock_recv_length, 8); /* for both: the two tracepoints have the same arguments */
+BPF_PROG_ARRAY(tails_sock_recv_length, 64); /* for both: the two tracepoints have the same arguments */
 #endif
+BPF_PROG_ARRAY(tails_tcp_destroy_sock, 1);
 
 /*
  * Takes up to *turns_each* turns with *turn*. True when there is more and the program has to call itself; the kernel lets it do that
@@ -195,14 +196,14 @@ int tail__sock_recv_length__1(u64 *ctx)
 	return 0;
 }
 
-int tail__sock_recv_length__5(u64 *ctx)
+int tail__sock_recv_length__61(u64 *ctx)
 {
 	if (more_http((void *)ctx[0]))
 		tails_sock_recv_length.call(ctx, HTTP_MORE);
 	return 0;
 }
 
-int tail__sock_recv_length__4(u64 *ctx)
+int tail__sock_recv_length__60(u64 *ctx)
 {
 	return take_dns((void *)ctx[0]);
 }
@@ -220,6 +221,17 @@ int tail__sock_recv_length__3(u64 *ctx)
 		tails_sock_recv_length.call(ctx, PROTOCOL_REDIS);
 	return 0;
 }
+
+int tail__sock_recv_length__62(u64 *ctx)
+{
+	u32 next = recognise((void *)ctx[0]);
+
+	if (next)
+		tails_sock_recv_length.call(ctx, next);
+	return 0;
+}
+
+FRAMED_PROGRAMS(sock_recv_length, (void *)ctx[0])
 
 #else
 
@@ -312,14 +324,14 @@ int tail__sys_exit__1(u64 *ctx)
 	return 0;
 }
 
-int tail__sys_exit__5(u64 *ctx)
+int tail__sys_exit__61(u64 *ctx)
 {
 	if (more_http(NULL))
 		tails_sys_exit.call(ctx, HTTP_MORE);
 	return 0;
 }
 
-int tail__sys_exit__4(u64 *ctx)
+int tail__sys_exit__60(u64 *ctx)
 {
 	return take_dns(NULL);
 }
@@ -338,24 +350,77 @@ int tail__sys_exit__3(u64 *ctx)
 	return 0;
 }
 
+int tail__sys_exit__62(u64 *ctx)
+{
+	u32 next = recognise(NULL);
+
+	if (next)
+		tails_sys_exit.call(ctx, next);
+	return 0;
+}
+
+FRAMED_PROGRAMS(sys_exit, NULL)
+
 #endif
 
-/* What was in flight when the connection ended has no response; the oldest of it may be worth a sample. */
-static __always_inline void conn_closed(void *sk)
+/* Nothing is known of the socket any more. */
+static __always_inline void conn_forget(void *sk)
+{
+#ifdef FALLBACK
+	u64 key = (u64)sk;
+
+	l7_conns_by_sock.delete(&key);
+	l7_pipelines_by_sock.delete(&key);
+	FORGET_STORES
+#endif
+}
+
+/* The next request of a connection whose responses name their requests; NULL when none is left. */
+static __always_inline struct request *next_by_id(struct conn *conn, void *sk)
+{
+	struct pipeline *pipeline = pipeline_of(sk, false);
+	u32 index;
+
+	if (!pipeline)
+		return NULL;
+	for (u32 i = 0; i < MAX_IN_FLIGHT; i++) {
+		index = *(volatile u16 *)&conn->closing;
+		if (index >= MAX_IN_FLIGHT)
+			return NULL;
+		conn->closing = index + 1;
+		asm volatile("%0 &= 255" : "+r"(index));
+		if (pipeline->requests[index].start_ns)
+			return &pipeline->requests[index];
+	}
+	return NULL;
+}
+
+/* What was in flight when the connection ended has no response. True when there is more of it. */
+static __always_inline bool conn_closed(void *sk)
 {
 	volatile struct pending *pending = pending_here();
 	struct conn *conn = conn_find(sk);
+	struct request *request;
 
 	if (!conn || !pending)
-		return;
-	pending_begin(pending, bpf_ktime_get_ns(), 0, 0, 0);
-	pending->outcome = OUTCOME_NO_RESPONSE;
-	for (int i = 0; i < MAX_ENDED && in_flight(conn); i++)
-		request_pop(pending, conn, sk);
-	if (in_flight(conn))
-		lost_add(LOST_CLOSED_IN_FLIGHT, in_flight(conn));
+		return false;
+	for (int i = 0; i < ENDED_TURNS && in_flight(conn); i++) {
+		pending_begin(pending, bpf_ktime_get_ns(), 0, 0, 0);
+		pending->outcome = OUTCOME_NO_RESPONSE;
+		if (!conn->by_id) {
+			request_pop(pending, conn, sk);
+			continue;
+		}
+		request = next_by_id(conn, sk);
+		if (!request)
+			break;
+		request_end(pending, conn, request);
+	}
+	if (in_flight(conn) && !(conn->by_id && conn->closing >= MAX_IN_FLIGHT))
+		return true;
 	conn->popped = conn->pushed;
 	conn_forget(sk);
+	return false;
 }
 
 int tp_btf__inet_sock_set_state(u64 *ctx)
@@ -380,6 +445,18 @@ int tp_btf__inet_sock_set_state(u64 *ctx)
  */
 int tp_btf__tcp_destroy_sock(u64 *ctx)
 {
-	conn_closed((void *)ctx[0]);
+	struct conn *conn = conn_find((void *)ctx[0]);
+
+	if (conn && in_flight(conn))
+		tails_tcp_destroy_sock.call(ctx, 0);
+	else if (conn)
+		conn_forget((void *)ctx[0]);
+	return 0;
+}
+
+int tail__tcp_destroy_sock__0(u64 *ctx)
+{
+	if (conn_closed((void *)ctx[0]))
+		tails_tcp_destroy_sock.call(ctx, 0);
 	return 0;
 }

@@ -72,6 +72,12 @@ struct conn {
 	u8 answer_bytes; /* of a response's head that came in pieces */
 	u8 unknown_samples;
 	u8 midstream; /* bytes went by before it was watched */
+	u8 by_id; /* responses name their requests; else they come in order */
+	u8 encrypted; /* on the wire: this is the state of the plain text */
+	u16 closing; /* the connection has ended: which place of the pipeline comes next */
+	u32 unused_too;
+	u64 refused; /* protocols, by number, that later bytes have contradicted */
+	u64 began_ns[2]; /* when the message whose head is kept began: towards the server, and back */
 	u8 remote[16];
 	u64 id; /* both initial sequence numbers, the client's in the upper half */
 	u32 passed[2]; /* bytes of the stream received, sent */
@@ -83,7 +89,7 @@ struct conn {
 	u64 last_endpoint;
 	u16 last_status;
 	u8 last_outcome;
-	u8 last_protocol;
+	u8 last_spoken;
 	u32 head_index; /* which request `head` is */
 	u32 head_bytes;
 	u32 thread; /* that handled its first byte */
@@ -184,13 +190,14 @@ static __always_inline struct pipeline *pipeline_of(void *sk, bool make)
 #endif
 }
 
-static __always_inline void conn_forget(void *sk)
+static __always_inline void pipeline_forget(void *sk)
 {
 #ifdef FALLBACK
 	u64 key = (u64)sk;
 
-	l7_conns_by_sock.delete(&key);
 	l7_pipelines_by_sock.delete(&key);
+#else
+	l7_pipelines.sk_storage_delete(sk);
 #endif
 }
 
@@ -257,7 +264,7 @@ static __always_inline u8 verdict_on(struct conn *conn)
 	struct verdict_key key = {.instance = conn->instance, .port = conn->port};
 	u32 *protocol = l7_verdicts.lookup(&key);
 
-	if (protocol && (*protocol == PROTOCOL_POSTGRESQL || *protocol == PROTOCOL_REDIS))
+	if (protocol && *protocol < 64 && (FOLLOWED >> *protocol & 1))
 		return *protocol;
 	return PROTOCOL_UNKNOWN;
 }

@@ -8,8 +8,8 @@
 #define MESHLENS_EMIT_H
 
 #include "conn.h"
+#include "framing.h"
 #include "series.h"
-#include "view.h"
 
 #ifndef SLOW_NS
 #define SLOW_NS 500000000
@@ -57,7 +57,9 @@ struct pending {
 	u32 settled;
 	u32 earlier; /* bytes of a head that came with calls before */
 	u32 next; /* program */
-	u32 unused;
+	u32 spoken; /* the protocol of the series, where it is not the connection's */
+	u32 framed_request; /* the request's head is that of the message in l7_framed */
+	u32 framed_answer; /* so is the response's */
 };
 
 BPF_TABLE("percpu_array", u32, struct pending, l7_pending, 1);
@@ -79,6 +81,9 @@ static __always_inline void pending_begin(volatile struct pending *pending, u64 
 	pending->outcome = OUTCOME_OK;
 	pending->status = 0;
 	pending->first = 0;
+	pending->spoken = 0;
+	pending->framed_request = 0;
+	pending->framed_answer = 0;
 }
 
 /* Both ends of a connection choose the same requests. */
@@ -102,10 +107,33 @@ static __always_inline u32 why_sample(struct conn *conn, volatile struct pending
 	return in_reservoir(conn, pending) ? WHY_RESERVOIR : 0;
 }
 
+/* The heads of a framed protocol are in l7_framed, of which the verifier knows that they are there. */
+static __always_inline void sample_framed(struct sample *sample, volatile struct pending *pending)
+{
+	volatile struct framed *f = framed_here();
+	u32 bytes;
+
+	if (!f)
+		return;
+	bytes = f->have < f->length ? f->have : f->length;
+	if (pending->framed_answer) {
+		bpf_probe_read_kernel(sample->response_head, RESPONSE_HEAD_BYTES, (void *)f->head);
+		sample->response_head_bytes = bytes < RESPONSE_HEAD_BYTES ? bytes : RESPONSE_HEAD_BYTES;
+		return;
+	}
+	bpf_probe_read_kernel(sample->request_head, REQUEST_HEAD_BYTES, (void *)f->head);
+	sample->request_head_bytes = bytes < REQUEST_HEAD_BYTES ? bytes : REQUEST_HEAD_BYTES;
+	sample->thread = f->thread;
+}
+
 static __always_inline void sample_heads(struct sample *sample, struct conn *conn, volatile struct pending *pending)
 {
 	u64 bytes = conn->head_bytes;
 
+	if (pending->framed_request || pending->framed_answer)
+		sample_framed(sample, pending);
+	if (pending->framed_request)
+		return;
 	if (bytes > REQUEST_HEAD_BYTES)
 		bytes = REQUEST_HEAD_BYTES;
 	if (conn->head_index == pending->index) {
@@ -113,6 +141,8 @@ static __always_inline void sample_heads(struct sample *sample, struct conn *con
 		sample->request_head_bytes = bytes;
 		sample->thread = conn->thread;
 	}
+	if (pending->framed_answer)
+		return;
 	bytes = pending->answer_bytes;
 	if (bytes > RESPONSE_HEAD_BYTES)
 		bytes = RESPONSE_HEAD_BYTES;

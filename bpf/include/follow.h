@@ -12,6 +12,8 @@
 #include "pairing.h"
 #include "text.h"
 
+enum match { MATCH_NO, MATCH_MORE, MATCH_YES };
+
 #define CHUNK_BYTES 256
 #define MAX_TAIL_CALLS 32
 

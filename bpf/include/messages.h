@@ -6,9 +6,12 @@
 #define MESHLENS_MESSAGES_H
 
 #include "dns.h"
+#include "framed.h"
 #include "http.h"
 #include "postgresql.h"
 #include "redis.h"
+
+FRAMED_HEADERS
 
 /* Appends what comes next to the head. */
 static __always_inline void head_gather(struct conn *conn, struct view *view)
@@ -57,6 +60,9 @@ static __always_inline bool http_pipelined(struct conn *conn, struct view *view)
 	return http_request_match(first, 8) == MATCH_YES;
 }
 
+/* What conn->gathering says: whose head is not complete. */
+enum gathers { GATHERS_NOTHING, GATHERS_REQUEST, GATHERS_GREETING };
+
 static __always_inline void head_begin(struct conn *conn, void *sk, u64 now, u32 thread, bool sent, u32 bytes)
 {
 	conn->head_bytes = 0;
@@ -84,14 +90,68 @@ static __always_inline enum match head_judge(struct conn *conn)
 	match = pg_match(first, bytes);
 	if (match == MATCH_YES)
 		conn->protocol = PROTOCOL_POSTGRESQL;
-	if (match == MATCH_NO)
-		conn->infer_tries++;
 	return match;
 }
 
 static __always_inline bool is_followed(struct conn *conn)
 {
-	return conn->protocol == PROTOCOL_REDIS || conn->protocol == PROTOCOL_POSTGRESQL;
+	return FOLLOWED >> (conn->protocol & 63) & 1;
+}
+
+/* Which framed protocol the head speaks, 0 when none; f->settled: further bytes may tell. */
+static __always_inline u32 framed_match(struct conn *conn, volatile struct framed *f)
+{
+	enum match match;
+
+	f->settled = 0;
+	FRAMED_MATCHERS
+	return 0;
+}
+
+/* Bytes back that no request asked for, of a protocol that is not known. */
+static __always_inline void answer_unknown(volatile struct pending *pending, struct conn *conn, u32 bytes)
+{
+	if (conn->midstream && !conn->pushed)
+		lost_count(LOST_ATTACHED_MIDSTREAM);
+	conn->midstream = 0;
+	late_bytes(pending, conn, 0, bytes);
+}
+
+/*
+ * Asks the framed protocols whose the connection's head is. Returns the program that goes on. A request that was taken for one of a
+ * protocol without a name is taken back: the protocol knows better where requests begin.
+ */
+static __always_inline u32 recognise(void *sk)
+{
+	volatile struct framed *f = framed_here();
+	volatile struct pending *pending = pending_here();
+	struct conn *conn;
+	u32 number;
+
+	if (!f || !pending)
+		return 0;
+	sk = sk ? sk : (void *)f->sock;
+	conn = conn_find(sk);
+	if (!conn)
+		return 0;
+	bpf_probe_read_kernel((void *)f->head, FRAME_HEAD_BYTES, conn->head);
+	f->have = conn->head_bytes;
+	number = framed_match(conn, f);
+	f->have = f->before;
+	if (number) {
+		if (f->request)
+			request_unpush(conn);
+		conn->gathering = 0;
+		conn->protocol = number;
+		return number;
+	}
+	conn->gathering = f->settled ? f->request ? GATHERS_REQUEST : GATHERS_GREETING : 0;
+	if (conn->gathering)
+		return 0;
+	conn->infer_tries++;
+	if (!f->request)
+		answer_unknown(pending, conn, f->bytes);
+	return 0;
 }
 
 /*
@@ -105,7 +165,7 @@ static __always_inline u32 stream_request(volatile struct pending *pending, stru
 
 	if (conn->protocol == PROTOCOL_HTTP1 && !in_flight(conn))
 		conn->overflowed = 0;
-	if (!conn->gathering && (!in_flight(conn) || http_pipelined(conn, view)))
+	if (conn->gathering != GATHERS_REQUEST && (!in_flight(conn) || http_pipelined(conn, view)))
 		head_begin(conn, sk, pending->now, thread, sent, bytes);
 	if (!conn->gathering) {
 		request_more(pending, conn, sk, bytes);
@@ -121,6 +181,8 @@ static __always_inline u32 stream_request(volatile struct pending *pending, stru
 	conn->gathering = pending->settled == MATCH_MORE;
 	if (pending->settled != MATCH_NO)
 		return pending->settled == MATCH_YES ? conn->protocol : 0;
+	if (conn->protocol == PROTOCOL_UNKNOWN && conn->infer_tries < INFER_TRIES)
+		return RECOGNISE;
 	if (conn->protocol == PROTOCOL_HTTP1) {
 		/* The rest of a body whose request is answered already. */
 		request_unpush(conn);
@@ -129,8 +191,11 @@ static __always_inline u32 stream_request(volatile struct pending *pending, stru
 	return 0;
 }
 
-/* What nobody recognised: the first bytes out are a request, the first bytes back its response. */
-static __always_inline void stream_response(volatile struct pending *pending, struct conn *conn, void *sk,
+/*
+ * What nobody recognised: the first bytes out are a request, the first bytes back its response. Bytes that no request asked for may
+ * be a greeting: returns the program that looks at them.
+ */
+static __always_inline u32 stream_response(volatile struct pending *pending, struct conn *conn, void *sk,
 						 struct view *view, u32 bytes)
 {
 	if (in_flight(conn)) {
@@ -138,7 +203,7 @@ static __always_inline void stream_response(volatile struct pending *pending, st
 		pending->answer_address = view->at;
 		if (conn->protocol == PROTOCOL_HTTP1 && !http_response(conn, view, pending)) {
 			conn->answer_before += bytes;
-			return;
+			return 0;
 		}
 		if (conn->answer_ns)
 			pending->now = conn->answer_ns;
@@ -146,15 +211,20 @@ static __always_inline void stream_response(volatile struct pending *pending, st
 		conn->answer_before = 0;
 		conn->gathering = 0;
 		request_pop(pending, conn, sk);
-		return;
+		return 0;
 	}
-	if (conn->midstream && !conn->pushed)
-		lost_count(LOST_ATTACHED_MIDSTREAM);
-	conn->midstream = 0;
+	if (conn->protocol == PROTOCOL_UNKNOWN && conn->infer_tries < INFER_TRIES) {
+		if (conn->gathering != GATHERS_GREETING)
+			conn->head_bytes = 0;
+		pending->earlier = conn->head_bytes;
+		head_gather(conn, view);
+		return RECOGNISE;
+	}
 	if (conn->protocol == PROTOCOL_HTTP1 && http_begins_answer(view))
 		response_expected(conn);
 	else
-		late_bytes(pending, conn, 0, bytes);
+		answer_unknown(pending, conn, bytes);
+	return 0;
 }
 
 /*
@@ -220,6 +290,15 @@ static __always_inline bool quick_response(volatile struct pending *pending, str
 /* Bytes without a user buffer: they are counted, what they say is not guessed. */
 static __always_inline void stream_unseen(volatile struct pending *pending, struct conn *conn, void *sk, bool request, u32 bytes)
 {
+	volatile struct follower *way = request ? &conn->ways[0] : &conn->ways[1];
+
+	if (is_followed(conn)) {
+		if (way->skip < bytes)
+			follow_lost(conn);
+		else
+			way->skip -= bytes;
+		return;
+	}
 	if (request) {
 		if (!in_flight(conn) && conn->protocol == PROTOCOL_UNKNOWN)
 			lost_count(LOST_CONTENT_NOT_SEEN);

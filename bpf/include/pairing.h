@@ -70,9 +70,9 @@ static __always_inline void key_of(volatile struct pending *pending, struct conn
 	key->instance = conn->instance;
 	key->peer = conn->peer;
 	key->role = conn->role;
-	key->protocol = conn->protocol;
+	key->protocol = pending->spoken ? pending->spoken : conn->protocol;
 	key->outcome = outcome;
-	key->unused = 0;
+	key->encrypted = conn->encrypted;
 	key->status = status;
 	key->port = conn->port;
 	key->endpoint = endpoint;
@@ -101,15 +101,21 @@ static __always_inline void pending_add(volatile struct pending *pending)
 		__sync_fetch_and_add(&value->duration[bucket], 1);
 }
 
+/* A response without a request: why, is counted. */
+static __always_inline void response_unexpected(struct conn *conn)
+{
+	if (conn->overflowed)
+		conn->overflowed--;
+	else
+		lost_count(conn->pushed ? LOST_UNPAIRED_RESPONSE : LOST_ATTACHED_MIDSTREAM);
+}
+
 /* Whether there is a request that this response answers; if not, why not is counted. */
 static __always_inline bool response_expected(struct conn *conn)
 {
 	if (in_flight(conn))
 		return true;
-	if (conn->overflowed)
-		conn->overflowed--;
-	else
-		lost_count(conn->pushed ? LOST_UNPAIRED_RESPONSE : LOST_ATTACHED_MIDSTREAM);
+	response_unexpected(conn);
 	return false;
 }
 
@@ -136,6 +142,7 @@ static __always_inline void pending_end(volatile struct pending *pending, struct
 	conn->last_endpoint = pending->request.endpoint;
 	conn->last_outcome = pending->outcome;
 	conn->last_status = pending->status;
+	conn->last_spoken = pending->spoken;
 	pending_add(pending);
 	pending->why = why_sample(conn, pending);
 	if (!pending->why)
@@ -155,13 +162,28 @@ static __always_inline void request_pop(volatile struct pending *pending, struct
 	pending_end(pending, conn);
 }
 
+/* Ends *request*, which an id has found, as *pending* says. */
+static __always_inline void request_end(volatile struct pending *pending, struct conn *conn, struct request *request)
+{
+	u64 elapsed = pending->now - request->start_ns;
+
+	pending->index = request->offset;
+	pending->request = *request;
+	pending->duration_ns = (s64)elapsed > 0 ? elapsed : 0;
+	request->start_ns = 0;
+	conn->popped++;
+	conn_peer_again(conn);
+	pending_end(pending, conn);
+}
+
 /* More bytes of a request or of a response that is counted already. */
 static __always_inline void late_bytes(volatile struct pending *pending, struct conn *conn, u32 request_bytes, u32 response_bytes)
 {
 	struct series_value *value;
 
-	if (!conn->popped)
+	if (!conn->popped && !conn->last_endpoint)
 		return;
+	pending->spoken = conn->last_spoken;
 	key_of(pending, conn, conn->last_endpoint, conn->last_outcome, conn->last_status);
 	value = series_of((struct series_key *)&pending->key, (u32 *)&pending->first);
 	if (!value)

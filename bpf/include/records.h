@@ -52,7 +52,7 @@ struct series_key {
 	u8 role;
 	u8 protocol;
 	u8 outcome;
-	u8 unused;
+	u8 encrypted; /* on the wire: what was counted is the plain text */
 	u16 status;
 	u16 port;
 	u64 endpoint;

@@ -15,8 +15,6 @@
 #include "pairing.h"
 #include "text.h"
 
-enum match { MATCH_NO, MATCH_MORE, MATCH_YES };
-
 #define HTTP_TURNS 128 /* as many bytes in one program; up to 4 kB in all */
 #define ANSWER_BYTES 12 /* "HTTP/1.1 200" */
 

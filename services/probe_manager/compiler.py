@@ -9,18 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
 import sys
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from services.probe_manager import bpf
-from shared.errors import ConfigError
-
-SOURCES: Final = Path(__file__).resolve().parents[2] / "bpf"
-_INCLUDE: Final = re.compile(r'^#include "([^"]+)"$', re.MULTILINE)
+from services.probe_manager.assembly import SOURCES
 
 
 class Unit(msgspec.Struct, frozen=True):
@@ -49,25 +44,6 @@ class Compiled(msgspec.Struct, frozen=True):
 
     functions: dict[str, bytes]
     maps: dict[str, CompiledMap]
-
-
-def assemble(path: Path) -> str:
-    """
-    Return the text of the probe at *path* with the headers of `bpf/include` and `bpf/l7` put in, each once.
-    """
-    seen: set[str] = set()
-
-    def insert(match: re.Match[str]) -> str:
-        name = match.group(1)
-        if name in seen:
-            return ""
-        seen.add(name)
-        for folder in (SOURCES / "include", SOURCES / "l7"):
-            if (folder / name).exists():
-                return _INCLUDE.sub(insert, (folder / name).read_text())
-        raise ConfigError(f"bpf/{path.name} includes {name}, which is neither in bpf/include nor in bpf/l7")
-
-    return _INCLUDE.sub(insert, path.read_text())
 
 
 def _compile_here(unit: Unit) -> Compiled:

@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from services.probe_manager import bpf
+from services.probe_manager.assembly import SOURCES, assemble
 from services.probe_manager.btf import Btf
-from services.probe_manager.compiler import SOURCES, Compiled, Unit, assemble
+from services.probe_manager.compiler import Compiled, Unit
 from services.probe_manager.shelf import Shelf
 from shared.errors import ConfigError
 
@@ -66,7 +67,12 @@ class Kernel:
     """
 
     def __init__(
-        self, pins: Path, defines: Mapping[str, int], sizes: Mapping[str, int], cache: Path | None = None
+        self,
+        pins: Path,
+        defines: Mapping[str, int],
+        sizes: Mapping[str, int],
+        cache: Path | None = None,
+        protocols: frozenset[str] | None = None,
     ) -> None:
         """
         Adopt what an earlier run with the same sources and settings left under *pins*, and remove what is older.
@@ -76,12 +82,14 @@ class Kernel:
             defines: numbers that the probes are compiled with.
             sizes: map name to the number of its entries, where it is not the one in the source.
             cache: a folder in which compiled probes are kept for the next start.
+            protocols: the headers of framed protocols to build, None for all.
         """
         self._btf: Final = Btf(Path("/sys/kernel/btf/vmlinux").read_bytes())
         self._defines: Final = dict(defines)
         self._sizes: Final = dict(sizes)
         self._pins: Final = pins
-        self._home: Final = pins / _fingerprint(self._defines, self._sizes)
+        self._protocols: Final = protocols
+        self._home: Final = pins / _fingerprint(self._defines, self._sizes, protocols)
         self._shelf: Final = Shelf(cache, self._home.name) if cache else None
         self._maps: Final[dict[str, bpf.Map]] = {}
         self.probes: Final[dict[str, Loaded]] = {}
@@ -194,7 +202,7 @@ class Kernel:
         return None
 
     def _load(self, name: str, fallback: bool) -> Loaded:
-        text = assemble(SOURCES / f"{name}.c")
+        text = assemble(SOURCES / f"{name}.c", self._protocols)
         can_fall_back = bool(re.search(r"^#\s*if(n?def| .*defined).*\bFALLBACK\b", text, re.MULTILINE))
         if not (fallback and can_fall_back):
             try:
@@ -278,8 +286,10 @@ class Kernel:
         return bpf.attach_raw(program, _point(function) if function.startswith(_RAW) else None)
 
 
-def _fingerprint(defines: Mapping[str, int], sizes: Mapping[str, int]) -> str:
-    digest = hashlib.sha256(repr((sorted(defines.items()), sorted(sizes.items()), os.uname().release)).encode())
+def _fingerprint(defines: Mapping[str, int], sizes: Mapping[str, int], protocols: frozenset[str] | None) -> str:
+    chosen = None if protocols is None else sorted(protocols)
+    settings = (sorted(defines.items()), sorted(sizes.items()), chosen, os.uname().release)
+    digest = hashlib.sha256(repr(settings).encode())
     for path in sorted([*SOURCES.rglob("*.c"), *SOURCES.rglob("*.h")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from services.probe_manager import bpf, draining, l4, scope, unanswered
 from services.probe_manager.catalogue import REQUIRED, catalogue
-from services.probe_manager.compiler import SOURCES
+from services.probe_manager.assembly import SOURCES
 from services.probe_manager.decode import (
     CONTROL,
     MAX_CAUSES,

@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from services.probe_manager.compiler import SOURCES, assemble
+from services.probe_manager.assembly import SOURCES, assemble
 from services.probe_manager.decode import CAUSES, CONTROL, SAMPLE, SERIES_KEY, SERIES_VALUE_BYTES
 from services.probe_manager.kernel import Kernel
 from services.probe_manager.unanswered import QUERY

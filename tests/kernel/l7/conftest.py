@@ -18,12 +18,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def chosen_protocols() -> frozenset[str] | None:
+    """
+    Return the framed protocols to build: those that MESHLENS_TEST_PROTOCOLS names, or all.
+    """
+    named = os.environ.get("MESHLENS_TEST_PROTOCOLS")
+    return None if named is None else frozenset(named.split(","))
+
+
 @pytest.fixture(scope="session", params=[PREFERRED, FALLBACK])
 def loaded(request: pytest.FixtureRequest) -> Iterator[Kernel]:
     """
     The probes, attached once to each of their two sets of hooks.
     """
-    kernel = Kernel(Path(f"/sys/fs/bpf/meshlens-test-l7-{os.getpid()}-{request.param}"), DEFINES, {})
+    pins = Path(f"/sys/fs/bpf/meshlens-test-l7-{os.getpid()}-{request.param}")
+    kernel = Kernel(pins, DEFINES, {}, protocols=chosen_protocols())
     try:
         kernel.load("process_lifetime")
         found = kernel.load("socket_l7", fallback=request.param == FALLBACK)

@@ -53,7 +53,7 @@ class Lab:
         self.kernel: Final = kernel
         self.folder: Final = Path(tempfile.mkdtemp(prefix="meshlens-l7-"))
         self.folder.chmod(0o755)
-        self._programs: Final[list[subprocess.Popen[bytes]]] = []
+        self.programs: Final[list[subprocess.Popen[bytes]]] = []
         self._connections: Final[list[socket.socket | http.client.HTTPConnection]] = []
         self._ring: Final = bpf.Ring(kernel.map("l7_samples"))
         self._ring.drain()
@@ -82,13 +82,13 @@ class Lab:
         Start a program; everything that it does is in scope.
         """
         words = [str(word) for word in command]
-        with (self.folder / f"{len(self._programs)}.log").open("wb") as log:
+        with (self.folder / f"{len(self.programs)}.log").open("wb") as log:
             program = subprocess.Popen(
                 ["sh", "-c", GATE, *words], stdin=subprocess.PIPE, stdout=log, stderr=log, user=user, cwd=self.folder
             )
-        self._programs.append(program)
+        self.programs.append(program)
         if observed:
-            self.observe(program.pid, 1000 + len(self._programs))
+            self.observe(program.pid, 1000 + len(self.programs))
         assert program.stdin is not None
         program.stdin.write(b"\n")
         program.stdin.flush()
@@ -181,9 +181,9 @@ class Lab:
         """
         for connection in self._connections:
             connection.close()
-        for program in self._programs:
+        for program in self.programs:
             program.terminate()
-        for program in self._programs:
+        for program in self.programs:
             try:
                 program.communicate(timeout=5)
             except subprocess.TimeoutExpired:

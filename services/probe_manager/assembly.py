@@ -1,0 +1,151 @@
+"""
+The text of a probe: its headers put in, and what every protocol needs alike written out.
+
+A protocol that is read message by message is one header in `bpf/l7` with a line `FRAMED_PROTOCOL(name, number, rank)`
+(see `bpf/include/framed.h`). Its matcher, its tail program and its state for each connection are generated here, so
+that adding one touches nothing else. The compiler does not see what a macro makes of maps and programs: therefore text.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from shared.errors import ConfigError
+from shared.messages.kernel import Protocol
+
+SOURCES: Final = Path(__file__).resolve().parents[2] / "bpf"
+NATIVE: Final = (Protocol.POSTGRESQL, Protocol.REDIS)
+"""Followed by programs of their own, byte by byte."""
+
+_INCLUDE: Final = re.compile(r'^#include "([^"]+)"$', re.MULTILINE)
+_FRAMED: Final = re.compile(r"^FRAMED_PROTOCOL\((\w+), PROTOCOL_(\w+), (\d+)\);?$", re.MULTILINE)
+_STORE: Final = re.compile(r"^CONN_STORE\((\w+), (struct \w+)\);?$", re.MULTILINE)
+_PROGRAMS: Final = re.compile(r"^FRAMED_PROGRAMS\((\w+), (.+)\);?$", re.MULTILINE)
+_HEADERS, _MATCHERS, _FORGET = "FRAMED_HEADERS", "FRAMED_MATCHERS", "FORGET_STORES"
+
+_STORE_TEXT: Final = """\
+#ifdef FALLBACK
+BPF_F_TABLE("hash", u64, {type}, {name}_by_sock, 8192, BPF_F_NO_PREALLOC);
+BPF_TABLE("percpu_array", u32, {type}, {name}_empty, 1);
+#else
+BPF_SK_STORAGE({name}, {type});
+#endif
+
+static __always_inline {type} *{name}_of(void *sk, bool make)
+{{
+#ifdef FALLBACK
+	u64 key = (u64)sk;
+	u32 zero = 0;
+	{type} *found = {name}_by_sock.lookup(&key), *empty;
+
+	if (found || !make)
+		return found;
+	empty = {name}_empty.lookup(&zero);
+	if (empty)
+		{name}_by_sock.insert(&key, empty);
+	return {name}_by_sock.lookup(&key);
+#else
+	return {name}.sk_storage_get(sk, 0, make ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+#endif
+}}
+"""
+_MATCHER_TEXT: Final = """\
+	if (!(conn->refused >> {name}_number & 1)) {{
+		match = {name}_match(conn, f);
+		if (match == MATCH_YES)
+			return {name}_number;
+		f->settled |= match == MATCH_MORE;
+	}}
+"""
+_PROGRAM_TEXT: Final = """\
+int tail__{tracepoint}__{slot}(u64 *ctx)
+{{
+	u32 next = framed_{name}({sock});
+
+	if (next)
+		tails_{tracepoint}.call(ctx, next);
+	return 0;
+}}
+"""
+
+
+class Framed(msgspec.Struct, frozen=True, order=True):
+    """
+    A protocol that is read message by message.
+    """
+
+    rank: int
+    """Matchers are asked in this order: magic words before mere structure."""
+    number: int
+    name: str
+    """Its header in `bpf/l7`, without the suffix, and the prefix of its functions."""
+
+
+def framed_protocols(wanted: frozenset[str] | None = None) -> list[Framed]:
+    """
+    Return the framed protocols of the folder, or those of them whose header is *wanted*, as they are to be asked.
+
+    Raises:
+        ConfigError: a header declares another name than its file's, an unknown number, or one that is taken.
+    """
+    found: dict[int, Framed] = {}
+    for path in sorted((SOURCES / "l7").glob("*.h")):
+        said = _FRAMED.search(path.read_text(encoding="utf-8"))
+        if said is None or (wanted is not None and path.stem not in wanted):
+            continue
+        if said[1] != path.stem or said[2] not in Protocol.__members__:
+            raise ConfigError(f"bpf/l7/{path.name} declares {said[0]}: the file's name and a known number are needed")
+        framed = Framed(int(said[3]), Protocol[said[2]], said[1])
+        taken = found.setdefault(framed.number, framed)
+        if taken is not framed:
+            raise ConfigError(f"bpf/l7/{path.name}: {said[2]} belongs to {taken.name}.h already")
+    return sorted(found.values())
+
+
+def assemble(path: Path, wanted: frozenset[str] | None = None) -> str:
+    """
+    Return the text of the probe at *path* with its headers put in, each once, and with the *wanted* framed protocols.
+    """
+    framed = framed_protocols(wanted)
+    seen: set[str] = set()
+
+    def insert(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name in seen:
+            return ""
+        seen.add(name)
+        for folder in (SOURCES / "include", SOURCES / "l7"):
+            if (folder / name).exists():
+                return put_in((folder / name).read_text(encoding="utf-8"))
+        raise ConfigError(f"bpf/{path.name} includes {name}, which is neither in bpf/include nor in bpf/l7")
+
+    def put_in(text: str) -> str:
+        headers = "\n".join(f'#include "{one.name}.h"' for one in framed)
+        return _INCLUDE.sub(insert, re.sub(rf"^{_HEADERS}$", headers, text, flags=re.MULTILINE))
+
+    return _written_out(put_in(path.read_text(encoding="utf-8")), framed)
+
+
+def _written_out(text: str, framed: list[Framed]) -> str:
+    stores = [match[1] for match in _STORE.finditer(text)]
+    text = _STORE.sub(lambda match: _STORE_TEXT.format(name=match[1], type=match[2]), text)
+    forget = "".join(f"\t{name}_by_sock.delete(&key);\n" for name in stores)
+    text = re.sub(rf"^\t{_FORGET}\n", lambda _: forget, text, flags=re.MULTILINE)
+    matchers = "".join(_MATCHER_TEXT.format(name=one.name) for one in framed)
+    text = re.sub(rf"^\t{_MATCHERS}\n", lambda _: matchers, text, flags=re.MULTILINE)
+    text = _PROGRAMS.sub(lambda match: _programs(framed, match[1], match[2]), text)
+    if "FOLLOWED" not in text:
+        return text
+    by_frames = sum(1 << one.number for one in framed)
+    masks = {"FOLLOWED_BY_FRAMES": by_frames, "FOLLOWED": by_frames | sum(1 << number for number in NATIVE)}
+    return "".join(f"#define {word} {mask:#x}ULL\n" for word, mask in masks.items()) + text
+
+
+def _programs(framed: list[Framed], tracepoint: str, sock: str) -> str:
+    loops = [f"FRAMED({f.name}, {f.name}_number, {f.name.upper()}_HEADER, {f.name.upper()}_TURNS)" for f in framed]
+    programs = [_PROGRAM_TEXT.format(tracepoint=tracepoint, slot=f.number, name=f.name, sock=sock) for f in framed]
+    return "\n".join([*loops, *programs])
