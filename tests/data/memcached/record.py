@@ -19,7 +19,7 @@ from pymemcache.exceptions import MemcacheError
 
 from tests.data.record import Proxy, free_port, running, save
 
-SECRET = "s3cr3t-value 4111111111111111 alice@example.org"  # noqa: S105  # planted, and looked for
+SECRET = "s3cr3t-value 4111111111111111 alice@example.org"  # planted, and looked for
 
 TEXT: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("set", "set", ("user:s3cr3t:1", SECRET), {"name": "set"}),
@@ -87,7 +87,12 @@ def record_binary(port: int) -> None:
     proxy = Proxy(port)
     client = bmemcached.Client([f"127.0.0.1:{proxy.port}"], "shop", "s3cr3t-password")
     client.get("first")
-    save("memcached", "binary_sasl", proxy.taken()[0], {"name": "sasl_list_mechs", "status": 0x81, "outcome": "CLIENT_ERROR"})
+    save(
+        "memcached",
+        "binary_sasl",
+        proxy.taken()[0],
+        {"name": "sasl_list_mechs", "status": 0x81, "outcome": "CLIENT_ERROR"},
+    )
     for case, method, arguments, expected in BINARY:
         try:
             getattr(client, method)(*arguments)
