@@ -13,7 +13,7 @@ from shared.messages.kernel import L7Series, Outcome, Protocol, Role, Sample
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SERIES_KEY: Final = struct.Struct("<IIBBBxHHQ16s")
+SERIES_KEY: Final = struct.Struct("<IIBBBBHHQ16s")
 SERIES_SUMS: Final = struct.Struct("<4Q")
 SERIES_VALUE_BYTES: Final = SERIES_SUMS.size + 4 * BUCKETS
 SAMPLE: Final = struct.Struct("<6Q4I2H4B2H4x16s256s128s")
@@ -57,7 +57,7 @@ def decode_series(keys: bytes, values: bytes) -> list[L7Series]:
     """
     found = []
     for index, key in enumerate(SERIES_KEY.iter_unpack(keys)):
-        instance, peer, role, protocol, outcome, status, port, endpoint, remote = key
+        instance, peer, role, protocol, outcome, encrypted, status, port, endpoint, remote = key
         at = index * SERIES_VALUE_BYTES
         requests, duration_sum, request_bytes, response_bytes = SERIES_SUMS.unpack_from(values, at)
         counts = memoryview(values)[at + SERIES_SUMS.size : at + SERIES_VALUE_BYTES].cast("I")
@@ -77,6 +77,7 @@ def decode_series(keys: bytes, values: bytes) -> list[L7Series]:
                 request_bytes,
                 response_bytes,
                 [number for bucket, count in enumerate(counts) if count for number in (bucket, count)],
+                bool(encrypted),
             )
         )
     return found

@@ -20,6 +20,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -237,8 +238,7 @@ class Kernel:
         descriptors = {item.marker: self._make(map_name, item.shape) for map_name, item in compiled.maps.items()}
         loaded = Loaded(name, variant, {}, {})
         try:
-            for function, code in compiled.functions.items():
-                loaded.programs[function] = self._program(function, _with_maps(code, descriptors))
+            self._verify(compiled, descriptors, loaded.programs)
             for function in [function for function in loaded.programs if function.startswith(_TAIL)]:
                 self._set_tail(function, loaded.programs[function])
             for function in [function for function in loaded.programs if not function.startswith(_TAIL)]:
@@ -251,6 +251,21 @@ class Kernel:
         for function, link in loaded.links.items():
             bpf.pin(link, folder / function)
         return loaded
+
+    def _verify(self, compiled: Compiled, descriptors: Mapping[int, int], programs: dict[str, int]) -> None:
+        """
+        Load every function: the kernel checks them, which takes most of a start, on all processors at once.
+        """
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            waiting = {
+                function: pool.submit(self._program, function, _with_maps(code, descriptors))
+                for function, code in compiled.functions.items()
+            }
+        for function, done in waiting.items():
+            if done.exception() is None:
+                programs[function] = done.result()
+        for done in waiting.values():
+            done.result()
 
     def _make(self, name: str, shape: bpf.Shape) -> int:
         wanted = msgspec.structs.replace(shape, entries=self._sizes.get(name, shape.entries))

@@ -62,7 +62,7 @@ def _entries(keys: bytes, values: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _series(key: bytes, requests: int, request_bytes: int) -> L7Series:
-    instance, peer, role, protocol, _outcome, _status, port, endpoint, remote = SERIES_KEY.unpack(key)
+    instance, peer, role, protocol, _outcome, _encrypted, _status, port, endpoint, remote = SERIES_KEY.unpack(key)
     return L7Series(
         instance,
         peer,

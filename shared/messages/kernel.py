@@ -91,6 +91,8 @@ class L7Series(msgspec.Struct, frozen=True, array_like=True):
     response_bytes: int
     duration: list[int]
     """Flat sparse histogram of the durations, see `shared.histogram`."""
+    encrypted: bool = False
+    """The bytes on the wire are encrypted; what was counted is the plain text that a library was handed."""
 
 
 OVERFLOW_ENDPOINT = 1

@@ -22,7 +22,7 @@ def series(remote: bytes, sums: tuple[int, int, int, int], buckets: dict[int, in
     """
     counts = [buckets.get(index, 0) for index in range(BUCKETS)]
     return (
-        SERIES_KEY.pack(3, 4, Role.SERVER, Protocol.HTTP1, Outcome.SERVER_ERROR, 503, 8080, 2**63 + 1, remote),
+        SERIES_KEY.pack(3, 4, Role.SERVER, Protocol.HTTP1, Outcome.SERVER_ERROR, 1, 503, 8080, 2**63 + 1, remote),
         struct.pack(f"<4Q{BUCKETS}I", *sums, *counts),
     )
 
@@ -34,8 +34,8 @@ def test_a_series_keeps_every_figure() -> None:
     one, two = series(bytes(16), (7, 700, 70, 7000), {0: 3, 199: 4}), series(LOOPBACK, (0, 0, 0, 5), {})
     first, second = decode_series(one[0] + two[0], one[1] + two[1])
 
-    assert (3, 4, Role.SERVER, Protocol.HTTP1, Outcome.SERVER_ERROR, 503, 8080, b"", 2**63 + 1) == (
-        first.instance, first.peer, first.role, first.protocol, first.outcome, first.status, first.port, first.remote,
+    assert (3, 4, Role.SERVER, Protocol.HTTP1, Outcome.SERVER_ERROR, True, 503, 8080, b"", 2**63 + 1) == (
+        first.instance, first.peer, first.role, first.protocol, first.outcome, first.encrypted, first.status, first.port, first.remote,
         first.endpoint,
     )  # fmt: skip
     assert (7, 700, 70, 7000, [0, 3, 199, 4]) == (

@@ -11,7 +11,7 @@ from services.probe_manager.unanswered import KEY_BYTES, QUERY, TIMEOUT_NS, swep
 from shared.histogram import bucket_of
 from shared.messages.kernel import Outcome, Protocol, Role
 
-SERIES: Final = SERIES_KEY.pack(3, 0, Role.CLIENT, Protocol.DNS, Outcome.NO_RESPONSE, 0, 53, 77, b"\1" * 16)
+SERIES: Final = SERIES_KEY.pack(3, 0, Role.CLIENT, Protocol.DNS, Outcome.NO_RESPONSE, 0, 0, 53, 77, b"\1" * 16)
 
 
 def query(started_ns: int, more: int = 0, *, is_swept: bool = False) -> bytes:
