@@ -231,6 +231,7 @@ class Graph:
 
     def _relation_rows(self, figures: Figures, gone: set[str], start_ns: int, end_ns: int) -> list[RelationRow]:
         rows: list[RelationRow] = []
+        recognised = self._recognised(figures)
         for key in dict.fromkeys((*self.relations, *figures.relations)):
             before = self.relations.get(key)
             seen = figures.relations.get(key)
@@ -238,9 +239,12 @@ class Graph:
             if seen is not None:
                 last_ns = max(last_ns, end_ns)
             idle = last_ns <= end_ns - self._limits.relation_gone_after_ns
+            port = before.port if before else _port(seen)
+            if key[2] == TCP and seen is None and (key[0], key[1], port) in recognised:
+                idle = True  # its connections are counted under the protocol that their first request was of
             row = RelationRow(
                 key=key,
-                port=before.port if before else _port(seen),
+                port=port,
                 first_seen_ns=before.first_seen_ns if before else start_ns,
                 last_seen_ns=last_ns,
                 vanished_ns=end_ns if idle or key[0] in gone or key[1] in gone else 0,
@@ -248,6 +252,13 @@ class Graph:
             if before is None or _news(before, row):
                 rows.append(row)
         return rows
+
+    def _recognised(self, figures: Figures) -> set[tuple[str, str, int]]:
+        """
+        Return source, target and port of each relation whose protocol is known.
+        """
+        known = {(*key[:2], row.port) for key, row in self.relations.items() if key[2] != TCP}
+        return known | {(*key[:2], sums.port) for key, sums in figures.relations.items() if key[2] != TCP}
 
     def _kind(self, name: str, group: list[Known]) -> str:
         before = self.services.get(name)

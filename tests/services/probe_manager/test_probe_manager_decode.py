@@ -35,8 +35,8 @@ def test_a_series_keeps_every_figure() -> None:
     first, second = decode_series(one[0] + two[0], one[1] + two[1])
 
     assert (3, 4, Role.SERVER, Protocol.HTTP1, Outcome.SERVER_ERROR, True, 503, 8080, b"", 2**63 + 1) == (
-        first.instance, first.peer, first.role, first.protocol, first.outcome, first.encrypted, first.status, first.port, first.remote,
-        first.endpoint,
+        first.instance, first.peer, first.role, first.protocol, first.outcome, first.encrypted, first.status,
+        first.port, first.remote, first.endpoint,
     )  # fmt: skip
     assert (7, 700, 70, 7000, [0, 3, 199, 4]) == (
         first.requests, first.duration_sum_ns, first.request_bytes, first.response_bytes, first.duration,

@@ -58,6 +58,19 @@ def test_what_has_traffic_or_listens_appears_once() -> None:
     assert set() == story.window(2, batch(2, *CALL))
 
 
+def test_a_connection_becomes_what_its_first_request_says() -> None:
+    """
+    A relation drawn for a connection without requests goes as soon as its protocol is known, and only then.
+    """
+    story = Story()
+    story.window(0)
+    assert ("relation", "gateway->cart:tcp", "appeared") in story.window(1, batch(1, l4(1, CLIENT, peer=2)))
+    assert set() == story.window(2)
+
+    assert ("relation", "gateway->cart:http", "appeared") in story.window(3, batch(2, *CALL))
+    assert {("gateway", "cart", "http")} == set(story.graph.relations)
+
+
 def test_a_plan_that_is_not_stored_changes_nothing() -> None:
     """
     Applying a window again before it is stored gives the same plan.
