@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from services.probe_manager import bpf, draining, l4, scope, unanswered
-from services.probe_manager.catalogue import REQUIRED, catalogue
 from services.probe_manager.assembly import SOURCES
+from services.probe_manager.catalogue import REQUIRED, catalogue
 from services.probe_manager.decode import (
     CONTROL,
     MAX_CAUSES,
