@@ -7,18 +7,18 @@ Needs memcached on the path, and the packages pymemcache and python-binary-memca
 from __future__ import annotations
 
 import contextlib
+import importlib
 import shutil
 import socket
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import bmemcached
-from pymemcache.client.base import Client
-from pymemcache.exceptions import MemcacheError
-
 from tests.data.record import Proxy, free_port, running, save
 
+bmemcached: Any = importlib.import_module("bmemcached")
+Client: Any = importlib.import_module("pymemcache").Client
+MemcacheError: Any = importlib.import_module("pymemcache").MemcacheError
 SECRET = "s3cr3t-value 4111111111111111 alice@example.org"  # planted, and looked for
 
 TEXT: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
