@@ -116,6 +116,8 @@ class RelationEdge(msgspec.Struct, frozen=True, kw_only=True):
     client: Rates
     server: Rates
     tcp: TcpRates
+    encrypted: float = 0.0
+    """Share of the requests whose bytes were encrypted on the wire, 0 to 1."""
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):

@@ -92,6 +92,7 @@ def edge(relation: RelationFigures, state: answers.State, seconds: float) -> ans
         target=relation.target,
         protocol=relation.protocol,
         port=relation.port,
+        encrypted=round(relation.encrypted, 3),
         state=state,
         client=rates(relation.client, seconds),
         server=rates(relation.server, seconds),

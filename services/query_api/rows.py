@@ -110,6 +110,7 @@ def relation(row: Row) -> RelationFigures:
         target=row["target"],
         protocol=row["protocol"],
         port=row["port"],
+        encrypted=row["encrypted"],
         client=red(row, "client_"),
         server=red(row, "server_"),
         tcp=tcp(row),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from services.topology_builder.addresses import is_loopback, readable, with_port
 from services.topology_builder.figures import RedSum, TcpSum, add_counts
 from services.topology_builder.identity import Span
-from shared.messages.kernel import OVERFLOW_ENDPOINT, L4Series, L7Series, Role
+from shared.messages.kernel import OVERFLOW_ENDPOINT, L4Series, L7Series, Protocol, Role
 from shared.protocols import protocol_name
 
 if TYPE_CHECKING:
@@ -39,13 +39,23 @@ class RelationSum:
     The figures of one relation, being added up.
     """
 
-    __slots__ = ("client", "port", "server", "tcp")
+    __slots__ = ("client", "encrypted", "port", "server", "tcp")
 
     def __init__(self, port: int) -> None:
         self.port: Final = port
+        self.encrypted = 0
+        """Requests, as seen from either side, whose bytes were encrypted."""
         self.client: Final = RedSum()
         self.server: Final = RedSum()
         self.tcp: Final = TcpSum()
+
+    @property
+    def encrypted_share(self) -> float:
+        """
+        Return the share of the requests that were encrypted, 0 to 1.
+        """
+        requests = self.client.requests + self.server.requests
+        return self.encrypted / requests if requests else 0.0
 
 
 class Figures:
@@ -113,6 +123,8 @@ class Folding:
             source, target = self._resolve(batch, series)
             protocol = protocol_name(series.protocol)
             relation = self._relation(batch.node, source, target, protocol, series.port, series.requests)
+            if series.encrypted or series.protocol is Protocol.TLS:
+                relation.encrypted += series.requests
             endpoint = self._endpoint(batch.node, target, protocol, series)
             if role is Role.CLIENT:
                 self._callers.setdefault(target, set()).add(source)

@@ -27,6 +27,8 @@ REFRESH_NS: Final = 60 * S_NS
 ENDPOINT_IDLE_NS: Final = 3600 * S_NS
 """How long an endpoint keeps its place among the most that a service may have."""
 TCP: Final = "tcp"
+ENCRYPTED_STEP: Final = 0.05
+"""A smaller change of the encrypted share is no news."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +67,8 @@ class RelationRow(msgspec.Struct, frozen=True):
     first_seen_ns: int
     last_seen_ns: int
     vanished_ns: int = 0
+    encrypted: float = 0.0
+    """Share of its requests that were encrypted when it was last seen, 0 to 1."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -248,6 +252,7 @@ class Graph:
                 first_seen_ns=before.first_seen_ns if before else start_ns,
                 last_seen_ns=last_ns,
                 vanished_ns=end_ns if idle or key[0] in gone or key[1] in gone else 0,
+                encrypted=_encrypted(before, seen),
             )
             if before is None or _news(before, row):
                 rows.append(row)
@@ -347,6 +352,14 @@ def _news(before: ServiceRow | RelationRow, row: ServiceRow | RelationRow) -> bo
     if row.last_seen_ns - before.last_seen_ns >= REFRESH_NS:
         return True
     return msgspec.structs.replace(row, last_seen_ns=before.last_seen_ns) != before
+
+
+def _encrypted(before: RelationRow | None, seen: RelationSum | None) -> float:
+    known = before.encrypted if before else 0.0
+    if seen is None or not seen.client.requests + seen.server.requests:
+        return known
+    now = seen.encrypted_share
+    return known if before and now not in (0.0, 1.0) and abs(now - known) < ENCRYPTED_STEP else now
 
 
 def _port(seen: RelationSum | None) -> int:

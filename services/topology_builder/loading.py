@@ -63,6 +63,7 @@ def relation(row: Record) -> RelationRow:
         port=row["port"],
         first_seen_ns=unix_ns(row["first_seen"]),
         last_seen_ns=unix_ns(row["last_seen"]),
+        encrypted=row["encrypted"],
     )
 
 

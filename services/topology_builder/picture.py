@@ -150,11 +150,14 @@ def _relations(figures: Figures, graph: Graph) -> list[RelationFigures]:
             target=target,
             protocol=protocol,
             port=row.port if row else sums.port if sums else 0,
+            encrypted=row.encrypted if row else 0.0,
         )
         if sums is not None:
             bare = msgspec.structs.replace(
                 bare, client=sums.client.message(), server=sums.server.message(), tcp=sums.tcp.message()
             )
+            if sums.client.requests + sums.server.requests:
+                bare = msgspec.structs.replace(bare, encrypted=sums.encrypted_share)
         pictured.append(bare)
     return pictured
 

@@ -299,6 +299,7 @@ class Store:
             [at(row.first_seen_ns) for row in rows.values()],
             [at(row.last_seen_ns) for row in rows.values()],
             [maybe_at(row.vanished_ns) for row in rows.values()],
+            [row.encrypted for row in rows.values()],
         )
         ids.relations.update((rows[row["relation"]].key, row["relation_id"]) for row in written)
 

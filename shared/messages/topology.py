@@ -127,8 +127,10 @@ class RelationFigures(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     target: str
     protocol: str
-    """`http`, `postgresql`, `redis`, `dns`, `tcp` (no request recognised)."""
+    """OpenTelemetry's word, such as `http`, `postgresql`, `kafka`; `tcp` where no request was recognised."""
     port: int = 0
+    encrypted: float = 0.0
+    """Share of the requests whose bytes were encrypted on the wire, 0 to 1; without requests, the last one known."""
     client: Red = Red()
     """As the caller saw it."""
     server: Red = Red()

@@ -5,6 +5,7 @@ select
     target.service as target,
     r.protocol,
     r.port,
+    r.encrypted,
     f.client_requests,
     f.client_errors,
     f.client_client_errors,

@@ -7,7 +7,8 @@ select
     relations.protocol,
     relations.port,
     relations.first_seen,
-    relations.last_seen
+    relations.last_seen,
+    relations.encrypted
 from relations
 join services as sources on sources.service_id = relations.source_id
 join services as targets on targets.service_id = relations.target_id
