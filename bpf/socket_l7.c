@@ -11,7 +11,7 @@
  *            behind another (counted as lost); TLS is not looked into; sockets that are not IPv4 or IPv6; with the
  *            fall-back also all of io_uring, unseen
  */
-#include "messages.h"
+#include "engine.h"
 
 #define AF_INET 2
 #define AF_INET6 10
@@ -20,50 +20,6 @@
 #define MSG_ERRQUEUE 0x2000
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
-#define ENDED_TURNS 8 /* requests that one program ends; it can call itself often enough for MAX_IN_FLIGHT of them */
-
-/* Which program goes on with these bytes, by protocol; 0 when all is done. */
-static __always_inline u32 on_bytes(struct conn *conn, void *sk, struct call_registers *call, bool sent, u32 bytes)
-{
-	volatile struct pending *pending = pending_here();
-	bool request = sent == (conn->role == ROLE_CLIENT);
-	struct view view, start;
-
-	if (conn->ignored == IGNORED || !pending)
-		return 0;
-	pending->now = bpf_ktime_get_ns();
-	pending->spoken = 0;
-	if (conn->protocol == PROTOCOL_HTTP1 &&
-	    (request ? quick_request(pending, conn, call, sent, bytes) : quick_response(pending, conn, sk, call, bytes)))
-		return 0;
-	view_open(&view, conn, call, bytes);
-	if (!view.seen && conn->datagram)
-		return 0;
-	if (!view.seen) {
-		stream_unseen(pending, conn, sk, request, bytes);
-		return 0;
-	}
-	start = view;
-	pending->earlier = 0;
-	if (conn->datagram) {
-		follow_begin(conn, sk, &start, pending->now, request, sent, bytes, 0);
-		return DNS_DATAGRAM;
-	}
-	pending->next = conn->protocol;
-	if (!is_followed(conn)) {
-		pending->next = request ? stream_request(pending, conn, sk, &view, call->thread, sent, bytes) :
-					  stream_response(pending, conn, sk, &view, bytes);
-		if (!pending->next)
-			return 0;
-		if (pending->next != PROTOCOL_HTTP1 && pending->next != RECOGNISE)
-			request_unpush(conn);
-	}
-	if (pending->next == RECOGNISE || FOLLOWED_BY_FRAMES >> (pending->next & 63) & 1)
-		framed_begin(conn, sk, &start, pending->now, call->thread, request, sent, bytes, pending->earlier);
-	else
-		follow_begin(conn, sk, &start, pending->now, request, sent, bytes, pending->earlier);
-	return pending->next;
-}
 
 static __always_inline bool for_us(void *sk)
 {
@@ -77,67 +33,7 @@ BPF_PROG_ARRAY(tails_sys_exit, 64);
 #else
 BPF_PROG_ARRAY(tails_sock_recv_length, 64); /* for both: the two tracepoints have the same arguments */
 #endif
-BPF_PROG_ARRAY(tails_tcp_destroy_sock, 1);
-
-/*
- * Takes up to *turns_each* turns with *turn*. True when there is more and the program has to call itself; the kernel lets it do that
- * 33 times, after which the place in the stream is lost.
- */
-#define FOLLOW(name, turns_each, again, turn, partial)                                                                 \
-	static __always_inline bool follow_##name(void *sk)                                                            \
-	{                                                                                                              \
-		volatile struct follow *follow = follow_here();                                                        \
-		volatile struct follower *way;                                                                         \
-		struct conn *conn;                                                                                     \
-                                                                                                                       \
-		if (!follow)                                                                                           \
-			return false;                                                                                  \
-		sk = sk ? sk : (void *)follow->sock;                                                                   \
-		conn = conn_find(sk);                                                                                  \
-		if (!conn)                                                                                             \
-			return false;                                                                                  \
-		way = follow->request ? &conn->ways[0] : &conn->ways[1];                                               \
-		for (int i = 0; i < turns_each; i++) {                                                                      \
-			if (!(again) && way->skip)                                                                     \
-				follow_skip(way, follow);                                                              \
-			if (!(again) && follow->chunk_at >= follow->chunk_bytes) {                                     \
-				if (!follow_refill((struct follow *)follow))                                           \
-					return follow_end(conn, way, follow, partial);                                 \
-				continue;                                                                              \
-			}                                                                                              \
-			if (!turn(conn, sk, way, follow)) {                                                            \
-				follow_lost(conn);                                                                     \
-				return false;                                                                          \
-			}                                                                                              \
-		}                                                                                                      \
-		if (++follow->turns < MAX_TAIL_CALLS)                                                                  \
-			return true;                                                                                   \
-		follow_lost(conn);                                                                                     \
-		return false;                                                                                          \
-	}
-
-/* Programs that are called once: to name a request, to take a datagram. */
-#define ONCE(name, call)                                                                                               \
-	static __always_inline int name(void *sk)                                                                      \
-	{                                                                                                              \
-		volatile struct follow *follow = follow_here();                                                        \
-		struct conn *conn;                                                                                     \
-                                                                                                                       \
-		if (!follow)                                                                                           \
-			return 0;                                                                                      \
-		sk = sk ? sk : (void *)follow->sock;                                                                   \
-		conn = conn_find(sk);                                                                                  \
-		if (conn)                                                                                              \
-			call;                                                                                          \
-		return 0;                                                                                              \
-	}
-
-ONCE(name_http, http_name(conn, sk))
-ONCE(more_http, return http_more(conn, follow))
-ONCE(take_dns, dns_datagram(conn, sk, follow))
-
-FOLLOW(redis, REDIS_TURNS, false, redis_turn, follow->request ? way->count : 0)
-FOLLOW(postgresql, PG_TURNS, way->state == PG_AGAIN, pg_turn, 0)
+BPF_PROG_ARRAY(tails_tcp_destroy_sock, 2); /* the second place is for plain text */
 
 static __always_inline void call_read(struct call_registers *call, void *task, void *registers)
 {
@@ -362,66 +258,6 @@ int tail__sys_exit__62(u64 *ctx)
 FRAMED_PROGRAMS(sys_exit, NULL)
 
 #endif
-
-/* Nothing is known of the socket any more. */
-static __always_inline void conn_forget(void *sk)
-{
-#ifdef FALLBACK
-	u64 key = (u64)sk;
-
-	l7_conns_by_sock.delete(&key);
-	l7_pipelines_by_sock.delete(&key);
-	FORGET_STORES
-#endif
-}
-
-/* The next request of a connection whose responses name their requests; NULL when none is left. */
-static __always_inline struct request *next_by_id(struct conn *conn, void *sk)
-{
-	struct pipeline *pipeline = pipeline_of(sk, false);
-	u32 index;
-
-	if (!pipeline)
-		return NULL;
-	for (u32 i = 0; i < MAX_IN_FLIGHT; i++) {
-		index = *(volatile u16 *)&conn->closing;
-		if (index >= MAX_IN_FLIGHT)
-			return NULL;
-		conn->closing = index + 1;
-		asm volatile("%0 &= 255" : "+r"(index));
-		if (pipeline->requests[index].start_ns)
-			return &pipeline->requests[index];
-	}
-	return NULL;
-}
-
-/* What was in flight when the connection ended has no response. True when there is more of it. */
-static __always_inline bool conn_closed(void *sk)
-{
-	volatile struct pending *pending = pending_here();
-	struct conn *conn = conn_find(sk);
-	struct request *request;
-
-	if (!conn || !pending)
-		return false;
-	for (int i = 0; i < ENDED_TURNS && in_flight(conn); i++) {
-		pending_begin(pending, bpf_ktime_get_ns(), 0, 0, 0);
-		pending->outcome = OUTCOME_NO_RESPONSE;
-		if (!conn->by_id) {
-			request_pop(pending, conn, sk);
-			continue;
-		}
-		request = next_by_id(conn, sk);
-		if (!request)
-			break;
-		request_end(pending, conn, request);
-	}
-	if (in_flight(conn) && !(conn->by_id && conn->closing >= MAX_IN_FLIGHT))
-		return true;
-	conn->popped = conn->pushed;
-	conn_forget(sk);
-	return false;
-}
 
 int tp_btf__inet_sock_set_state(u64 *ctx)
 {

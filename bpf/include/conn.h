@@ -128,6 +128,11 @@ struct ends {
 	u32 instance[2]; /* by role */
 };
 
+#ifdef PLAINTEXT
+#define SOCK_KEY(sk) ((u64)(sk) + 1) /* beside the state of what is on the wire */
+#else
+#define SOCK_KEY(sk) ((u64)(sk))
+#endif
 #ifdef FALLBACK
 #define SOCK_FIELD(type, sk, offset) READ(type, sk, offset)
 BPF_F_TABLE("hash", u64, struct conn, l7_conns_by_sock, 65536, BPF_F_NO_PREALLOC);
@@ -149,7 +154,7 @@ BPF_F_TABLE("hash", struct verdict_key, u32, l7_verdicts, 4096, BPF_F_NO_PREALLO
 static __always_inline struct conn *conn_find(void *sk)
 {
 #ifdef FALLBACK
-	u64 key = (u64)sk;
+	u64 key = SOCK_KEY(sk);
 
 	return l7_conns_by_sock.lookup(&key);
 #else
@@ -160,7 +165,7 @@ static __always_inline struct conn *conn_find(void *sk)
 static __always_inline struct conn *conn_make(void *sk)
 {
 #ifdef FALLBACK
-	u64 key = (u64)sk;
+	u64 key = SOCK_KEY(sk);
 	u32 zero = 0;
 	struct conn *empty = l7_conn_empty.lookup(&zero);
 
@@ -175,7 +180,7 @@ static __always_inline struct conn *conn_make(void *sk)
 static __always_inline struct pipeline *pipeline_of(void *sk, bool make)
 {
 #ifdef FALLBACK
-	u64 key = (u64)sk;
+	u64 key = SOCK_KEY(sk);
 	u32 zero = 0;
 	struct pipeline *found = l7_pipelines_by_sock.lookup(&key), *empty;
 
@@ -193,7 +198,7 @@ static __always_inline struct pipeline *pipeline_of(void *sk, bool make)
 static __always_inline void pipeline_forget(void *sk)
 {
 #ifdef FALLBACK
-	u64 key = (u64)sk;
+	u64 key = SOCK_KEY(sk);
 
 	l7_pipelines_by_sock.delete(&key);
 #else

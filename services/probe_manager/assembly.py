@@ -38,7 +38,7 @@ BPF_SK_STORAGE({name}, {type});
 static __always_inline {type} *{name}_of(void *sk, bool make)
 {{
 #ifdef FALLBACK
-	u64 key = (u64)sk;
+	u64 key = SOCK_KEY(sk);
 	u32 zero = 0;
 	{type} *found = {name}_by_sock.lookup(&key), *empty;
 

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Connections of which the plain text is seen (plaintext.h): what is on the wire is not counted a second time.
+ */
+#ifndef MESHLENS_JOINED_H
+#define MESHLENS_JOINED_H
+
+BPF_F_TABLE("hash", u64, u64, l7_joined, 65536, BPF_F_NO_PREALLOC); /* address of the socket to the connection's id */
+
+static __always_inline bool is_joined(void *sk)
+{
+	u64 key = (u64)sk;
+
+	return l7_joined.lookup(&key) != NULL;
+}
+
+#endif

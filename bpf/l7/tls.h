@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * TLS, of which only the handshake can be read.
+ *
+ * https://www.rfc-editor.org/rfc/rfc8446
+ *
+ * The handshake is one request, named by the server that the client asks for. It is answered by the ServerHello, but how it ended is known
+ * only when the client goes on: with what is encrypted, or with an alert. Under TLS 1.3 alerts are encrypted; one that the client sends in
+ * place of its Finished is known by its length. What follows are turns: records out, records back, with their times and sizes; unless
+ * the plain text is seen (joined.h), which then is counted in their stead.
+ */
+#ifndef MESHLENS_TLS_H
+#define MESHLENS_TLS_H
+
+#include "framed.h"
+#include "joined.h"
+
+FRAMED_PROTOCOL(tls, PROTOCOL_TLS, 1)
+
+#define TLS_HEADER 5
+#define TLS_TURNS 2
+#define TLS_MOST 18432
+#define TLS_HELLO_BYTES 44 /* up to the length of the session's id */
+#define TLS_EXTENSIONS 24
+#define TLS_NAME_BYTES 128
+#define TLS_SHORT 19 /* an encrypted alert: two bytes, their type, and the tag */
+#define TLS_INTERNAL_ERROR 80
+
+enum tls_record { TLS_CHANGE = 20, TLS_ALERT, TLS_HANDSHAKE, TLS_DATA };
+
+/* conn->ways[0].flags */
+enum tls_seen { TLS_ASKED = 1, TLS_ANSWERED = 2, TLS_SINCE_1_3 = 4, TLS_SECURE = 8 };
+
+enum tls_step { TLS_NOTHING, TLS_ASK, TLS_KEEP_ANSWER, TLS_END, TLS_ANSWER };
+
+struct tls_hello {
+	u64 began_ns;
+	u32 bytes;
+	u32 unused;
+	u8 answer[FRAME_HEAD_BYTES];
+	u8 saved[FRAME_HEAD_BYTES];
+};
+
+CONN_STORE(l7_tls, struct tls_hello)
+
+static __always_inline enum match tls_match(struct conn *conn, volatile struct framed *f)
+{
+	u32 kind = head_u8(f, 0), length = head_be16(f, 3), hello;
+
+	if (!f->request || (kind != TLS_HANDSHAKE && kind != TLS_DATA) || (f->have > 1 && head_u8(f, 1) != 3) ||
+	    (f->have > 2 && head_u8(f, 2) > 4))
+		return MATCH_NO;
+	if (f->have < TLS_HEADER)
+		return MATCH_MORE;
+	if (kind == TLS_DATA)
+		return conn->midstream && head_u8(f, 2) == 3 && length > 16 && length <= TLS_MOST ? MATCH_YES : MATCH_NO;
+	if (length < TLS_HELLO_BYTES || length > TLS_MOST || (f->have > 5 && head_u8(f, 5) != 1))
+		return MATCH_NO;
+	if (f->have < TLS_HELLO_BYTES)
+		return MATCH_MORE;
+	hello = head_u8(f, 6) << 16 | head_be16(f, 7);
+	if (hello + 4 > length && length < 4096)
+		return MATCH_NO;
+	return head_u8(f, 9) == 3 && head_u8(f, 10) <= 3 && head_u8(f, 43) <= 32 ? MATCH_YES : MATCH_NO;
+}
+
+/* Sets scratch 1 and 2 to where the server's name begins and ends, as far as the head shows it. */
+static __always_inline void tls_find_name(volatile struct framed *f)
+{
+	u32 at = TLS_HELLO_BYTES + head_u8(f, 43), kind, length;
+
+	f->scratch[1] = f->scratch[2] = 0;
+	at += 2 + head_be16(f, at); /* ciphers */
+	if (at >= f->have)
+		return;
+	at += 1 + head_u8(f, at) + 2; /* compression, length of the extensions */
+	f->scratch[0] = at;
+	for (u32 i = 0; i < TLS_EXTENSIONS; i++) {
+		at = f->scratch[0];
+		if (at + 9 >= f->have)
+			return;
+		kind = head_be16(f, at);
+		length = head_be16(f, at + 2);
+		if (!kind) {
+			length = head_be16(f, at + 7);
+			if (at + 9 + length > f->have)
+				return;
+			f->scratch[1] = at + 9;
+			f->scratch[2] = at + 9 + length;
+			return;
+		}
+		f->scratch[0] = at + 4 + length;
+	}
+}
+
+static __always_inline u64 tls_endpoint(volatile struct framed *f)
+{
+	volatile struct text_state *text = text_start(PROTOCOL_TLS);
+	u32 at;
+	u8 c;
+
+	if (!text)
+		return 0;
+	tls_find_name(f);
+	for (u32 i = 0; i < TLS_NAME_BYTES; i++) {
+		at = f->scratch[1] + i;
+		if (at >= f->scratch[2])
+			break;
+		c = head_u8(f, at);
+		if (c == '.')
+			segment_end(text, c);
+		else
+			segment_byte(text, is_letter(c) ? c | 0x20 : c);
+	}
+	segment_end(text, 0);
+	return endpoint_of(text->hash);
+}
+
+/* What this record means; its outcome and status go into scratch 3 and 4. */
+static __always_inline u32 tls_step(struct conn *conn, void *sk, volatile struct framed *f, u32 kind, u32 length)
+{
+	volatile struct follower *way = &conn->ways[0];
+	u32 seen = way->flags;
+
+	f->scratch[3] = OUTCOME_OK;
+	f->scratch[4] = 0;
+	if (kind == TLS_HANDSHAKE && f->request)
+		return !seen && head_u8(f, 5) == 1 ? TLS_ASK : TLS_NOTHING;
+	if (kind == TLS_HANDSHAKE)
+		return seen == TLS_ASKED && head_u8(f, 5) == 2 ? TLS_KEEP_ANSWER : TLS_NOTHING;
+	if (seen & TLS_ASKED && !(seen & TLS_SECURE)) {
+		if (kind == TLS_ALERT && length == 2 && head_u8(f, 5) == 2) {
+			f->scratch[4] = head_u8(f, 6);
+			f->scratch[3] = f->request || f->scratch[4] == TLS_INTERNAL_ERROR ? OUTCOME_SERVER_ERROR :
+											     OUTCOME_CLIENT_ERROR;
+			return f->request ? TLS_END : TLS_ANSWER;
+		}
+		if (!f->request && kind == TLS_DATA)
+			way->flags = seen | TLS_SINCE_1_3;
+		if (!f->request || !(seen & TLS_ANSWERED) || (kind == TLS_CHANGE && seen & TLS_SINCE_1_3))
+			return TLS_NOTHING;
+		if (kind == TLS_DATA && length == TLS_SHORT)
+			f->scratch[3] = OUTCOME_SERVER_ERROR;
+		return TLS_END;
+	}
+	if (kind != TLS_DATA || (length == TLS_SHORT && (seen & TLS_SINCE_1_3 || !seen)))
+		return TLS_NOTHING;
+	if (is_joined(sk)) {
+		f->credited = 1;
+		if (in_flight(conn))
+			conn->popped = conn->pushed;
+		return TLS_NOTHING;
+	}
+	if (!f->request)
+		return in_flight(conn) ? TLS_ANSWER : TLS_NOTHING;
+	return in_flight(conn) || way->number == (u32)(f->now >> 8) ? TLS_NOTHING : TLS_ASK;
+}
+
+/* Lets the head be that of the ServerHello, which ends the handshake's duration, or puts back what it was. */
+static __always_inline void tls_recall(struct tls_hello *hello, volatile struct framed *f, bool back)
+{
+	if (back) {
+		bpf_probe_read_kernel((void *)f->head, FRAME_HEAD_BYTES, hello->saved);
+		f->began = f->scratch[5];
+		f->length = f->scratch[6];
+		f->have = f->scratch[7];
+		return;
+	}
+	bpf_probe_read_kernel(hello->saved, FRAME_HEAD_BYTES, (void *)f->head);
+	bpf_probe_read_kernel((void *)f->head, FRAME_HEAD_BYTES, hello->answer);
+	f->scratch[5] = f->began;
+	f->scratch[6] = f->length;
+	f->scratch[7] = f->have;
+	f->began = hello->began_ns;
+	f->length = hello->bytes;
+	f->have = hello->bytes;
+}
+
+static __always_inline u32 tls_message(struct conn *conn, void *sk, volatile struct framed *f)
+{
+	volatile struct follower *way = &conn->ways[0];
+	u32 kind = head_u8(f, 0), length = head_be16(f, 3), want;
+	struct tls_hello *hello;
+
+	if (kind < TLS_CHANGE || kind > TLS_DATA || head_u8(f, 1) != 3 || head_u8(f, 2) > 4 || !length || length > TLS_MOST)
+		return FRAME_WRONG;
+	want = kind == TLS_ALERT ? 7 : kind == TLS_HANDSHAKE && !(way->flags & TLS_SECURE) ? FRAME_HEAD_BYTES : TLS_HEADER;
+	if (want > length + TLS_HEADER)
+		want = length + TLS_HEADER;
+	if (f->have < want)
+		return want;
+	f->length = length + TLS_HEADER;
+	f->settled = tls_step(conn, sk, f, kind, length);
+	if (f->settled == TLS_ASK) {
+		way->flags |= kind == TLS_HANDSHAKE ? TLS_ASKED : 0;
+		framed_request(conn, sk, f, kind == TLS_HANDSHAKE ? tls_endpoint(f) : endpoint_of(PROTOCOL_TLS));
+		return FRAME_DONE;
+	}
+	if (f->settled == TLS_NOTHING)
+		return FRAME_DONE;
+	hello = l7_tls_of(sk, true);
+	if (!hello)
+		return FRAME_DONE;
+	if (f->settled == TLS_KEEP_ANSWER) {
+		way->flags |= TLS_ANSWERED;
+		hello->began_ns = f->began;
+		hello->bytes = f->have < f->length ? f->have : f->length;
+		bpf_probe_read_kernel(hello->answer, FRAME_HEAD_BYTES, (void *)f->head);
+		return FRAME_DONE;
+	}
+	if (!(way->flags & TLS_SECURE) && way->flags & TLS_ASKED) {
+		way->flags |= TLS_SECURE;
+		way->number = f->now >> 8; /* what else this call brings belongs to the handshake */
+	}
+	f->scratch[0] = f->settled;
+	if (f->scratch[0] == TLS_END)
+		tls_recall(hello, f, false);
+	framed_response(conn, sk, f, f->scratch[3], f->scratch[4]);
+	if (f->scratch[0] == TLS_END)
+		tls_recall(hello, f, true);
+	return FRAME_DONE;
+}
+
+#endif
