@@ -11,6 +11,7 @@ import msgspec
 
 from shared import histogram
 from shared.messages.topology import EndpointFigures, Red, RelationFigures, Service, Tcp
+from shared.protocols import family_of
 from shared.units import S_NS
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 SERVICE: Final = "service"
 RELATION: Final = "relation"
 
-OWN_JUDGEMENT: Final = frozenset({"postgresql", "redis"})
-"""Protocols whose error replies may be part of a program's normal work (a unique violation, NOSCRIPT)."""
+OWN_JUDGEMENT: Final = frozenset({"database", "cache", "messaging", "directory"})
+"""Families of protocols whose error replies may be part of a program's normal work (a unique violation, NOSCRIPT)."""
 OWN_JUDGEMENT_KINDS: Final = frozenset({"database", "cache", "queue"})
 REFUSED: Final = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
 """The other host answered, and it answered no."""
@@ -99,7 +100,7 @@ def _relation(relation: RelationFigures, window_s: float, target_kind: str) -> O
         calls=relation.client if relation.client.requests else relation.server,
         answered=relation.server if relation.client.requests else Red(),
         tcp=relation.tcp,
-        objective=relation.protocol not in OWN_JUDGEMENT and target_kind not in OWN_JUDGEMENT_KINDS,
+        objective=family_of(relation.protocol) not in OWN_JUDGEMENT and target_kind not in OWN_JUDGEMENT_KINDS,
         attempts=failed,
         unanswered=failed,
     )

@@ -18,6 +18,7 @@ import msgspec
 
 from services.query_api.figures import errno_words
 from shared.histogram import BUCKETS, SUB_BUCKETS, lower_bound_ns
+from shared.protocols import family_of
 from shared.units import S_NS
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ HTTP_SERVER: Final = "http_server_request_duration_seconds"
 HTTP_CLIENT: Final = "http_client_request_duration_seconds"
 DB_SERVER: Final = "meshlens_db_server_operation_duration_seconds"
 DB_CLIENT: Final = "db_client_operation_duration_seconds"
+RPC_SERVER: Final = "rpc_server_call_duration_seconds"
+RPC_CLIENT: Final = "rpc_client_call_duration_seconds"
+MESSAGING: Final = "messaging_client_operation_duration_seconds"
+MESSAGING_SERVER: Final = "meshlens_messaging_server_operation_duration_seconds"
 DNS: Final = "dns_lookup_duration_seconds"
 REQUESTS: Final = "meshlens_requests_total"
 HELP: Final = {
@@ -48,6 +53,10 @@ HELP: Final = {
     HTTP_CLIENT: "Duration of HTTP requests as the caller saw them.",
     DB_SERVER: "Duration of database operations as the database saw them.",
     DB_CLIENT: "Duration of database operations as the caller saw them.",
+    RPC_SERVER: "Duration of remote procedure calls as the server saw them.",
+    RPC_CLIENT: "Duration of remote procedure calls as the caller saw them.",
+    MESSAGING: "Duration of operations on a message broker as the caller saw them; 0 for messages that nobody answers.",
+    MESSAGING_SERVER: "Duration of operations on a message broker as the broker saw them.",
     DNS: "Duration of DNS lookups as the caller saw them.",
     "meshlens_server_request_duration_seconds": "Duration of other requests as the server saw them.",
     "meshlens_client_request_duration_seconds": "Duration of other requests as the caller saw them.",
@@ -71,9 +80,15 @@ HELP: Final = {
     "meshlens_service_level": "Colour of a service: 0 grey, 1 green, 2 yellow, 3 orange, 4 red.",
     "meshlens_relation_level": "Colour of a relation: 0 grey, 1 green, 2 yellow, 3 orange, 4 red.",
 }
-SMALL_LABELS: Final = ("outcome", "direction", "cause", "protocol", "db_system_name")
+SMALL_LABELS: Final = (
+    "outcome", "direction", "cause", "protocol", "db_system_name", "rpc_system", "messaging_system",
+)  # fmt: skip
 """Labels with few values, which also the overflow series keeps."""
-DATABASES: Final = ("postgresql", "redis", "mysql", "mongodb", "memcached")
+CLIENT_METRICS: Final = {
+    "database": (DB_CLIENT, "db_system_name"), "cache": (DB_CLIENT, "db_system_name"),
+    "rpc": (RPC_CLIENT, "rpc_system"), "messaging": (MESSAGING, "messaging_system"),
+}  # fmt: skip
+"""By family of protocols: the metric of callers, and the label that names the system."""
 
 
 class Family(msgspec.Struct, frozen=True):
@@ -155,16 +170,8 @@ class Totals:
             return
         labels = {"service_name": endpoint.service}
         self._outcomes(REQUESTS, {**labels, "protocol": endpoint.protocol}, red)
-        if endpoint.protocol == "http":
-            method, _, route = endpoint.name.partition(" ")
-            named = {"http_request_method": method, "http_route": route} if route else {"http_route": method}
-            self._observe(HTTP_SERVER, {**labels, **named}, red.duration, red.duration_sum_ns)
-        elif endpoint.protocol in DATABASES:
-            labels |= {"db_system_name": endpoint.protocol, "db_query_summary": endpoint.name}
-            self._observe(DB_SERVER, labels, red.duration, red.duration_sum_ns)
-        else:
-            labels |= {"protocol": endpoint.protocol, "endpoint": endpoint.name}
-            self._observe("meshlens_server_request_duration_seconds", labels, red.duration, red.duration_sum_ns)
+        name, named = _server_metric(endpoint)
+        self._observe(name, {**labels, **named}, red.duration, red.duration_sum_ns)
 
     def _add_relation(self, relation: RelationFigures) -> None:
         labels = {"service_name": relation.source, "peer_service": relation.target}
@@ -249,13 +256,30 @@ class Totals:
             yield Family(name, "gauge", HELP[name], found)
 
 
+def _server_metric(endpoint: EndpointFigures) -> tuple[str, dict[str, str]]:
+    protocol, family = endpoint.protocol, family_of(endpoint.protocol)
+    verb, _, rest = endpoint.name.partition(" ")
+    if family == "http":
+        return HTTP_SERVER, {"http_request_method": verb, "http_route": rest} if rest else {"http_route": verb}
+    if family in ("database", "cache"):
+        return DB_SERVER, {"db_system_name": protocol, "db_query_summary": endpoint.name}
+    if family == "rpc":
+        return RPC_SERVER, {"rpc_system": protocol, "rpc_method": endpoint.name}
+    if family == "messaging":
+        named = {"messaging_operation_name": verb, "messaging_destination_name": rest}
+        return MESSAGING_SERVER, {"messaging_system": protocol, **named}
+    return "meshlens_server_request_duration_seconds", {"protocol": protocol, "endpoint": endpoint.name}
+
+
 def _client_metric(protocol: str) -> tuple[str, dict[str, str]]:
-    if protocol == "http":
+    family = family_of(protocol)
+    if family == "http":
         return HTTP_CLIENT, {}
-    if protocol in DATABASES:
-        return DB_CLIENT, {"db_system_name": protocol}
-    if protocol == "dns":
+    if family == "dns":
         return DNS, {}
+    if family in CLIENT_METRICS:
+        name, system = CLIENT_METRICS[family]
+        return name, {system: protocol}
     return "meshlens_client_request_duration_seconds", {"protocol": protocol}
 
 

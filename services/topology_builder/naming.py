@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from shared.errors import ConfigError
+from shared.protocols import family_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -63,7 +64,9 @@ PROGRAM_KINDS: Final[dict[str, str]] = {
     **dict.fromkeys(("nats-server", "kafka", "beam.smp", "mosquitto", "pulsar"), "queue"),
     **dict.fromkeys(("named", "dnsmasq", "coredns", "unbound", "kresd"), "dns"),
 }
-PROTOCOL_KINDS: Final[dict[str, str]] = {"postgresql": "database", "redis": "cache", "dns": "dns"}
+FAMILY_KINDS: Final[dict[str, str]] = {
+    "database": "database", "cache": "cache", "messaging": "queue", "dns": "dns", "directory": "database",
+}  # fmt: skip
 
 SAME_FILE: Final = {"redis-check-rdb": "redis-server", "redis-check-aof": "redis-server"}
 """Programs that are one file under several names (Debian), where the kernel knows the file only."""
@@ -182,6 +185,7 @@ def kind(programs: Collection[str], served: Collection[str], *, listens: bool) -
         if name in PROGRAM_KINDS:
             return PROGRAM_KINDS[name]
     for protocol in sorted(served):
-        if protocol in PROTOCOL_KINDS:
-            return PROTOCOL_KINDS[protocol]
+        kind = FAMILY_KINDS.get(family_of(protocol))
+        if kind is not None:
+            return kind
     return "service" if listens or served else "client"

@@ -15,7 +15,7 @@ has to make do with what is there:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 import msgspec
 
@@ -26,6 +26,10 @@ MASK: Final = ord("*")
 
 TEXT_LIMIT: Final = 256
 """The longest text, in characters, that a name or an attribute holds."""
+
+
+Family = Literal["http", "rpc", "database", "cache", "messaging", "dns", "directory", "encrypted", "other"]
+"""What kind of conversation it is: the page, the metrics' names and the judgement of errors go by it."""
 
 
 class Parsed(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +66,7 @@ class WireProtocol(ABC):
     """How the kernel side calls it."""
     specification: ClassVar[str]
     """Where it is laid down."""
+    family: ClassVar[Family] = "other"
 
     @abstractmethod
     def confidence(self, request: bytes, response: bytes) -> float:

@@ -11,7 +11,7 @@ import shared.protocols
 from shared.discover import extensions
 from shared.errors import ConfigError
 from shared.messages.kernel import Protocol
-from shared.protocols._base import WireProtocol, blank
+from shared.protocols._base import Family, WireProtocol, blank
 
 SURE: Final = 0.6
 """The least confidence that counts as recognised."""
@@ -59,3 +59,11 @@ def protocol_name(protocol: int) -> str:
     """
     known = protocols().get(protocol)
     return known.name if known else "tcp"
+
+
+@functools.cache
+def family_of(name: str) -> Family:
+    """
+    Return what kind of conversation the protocol with OpenTelemetry's word *name* is.
+    """
+    return next((known.family for known in protocols().values() if known.name == name), "other")

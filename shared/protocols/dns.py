@@ -90,6 +90,7 @@ class Dns(WireProtocol):
     name = "dns"
     number = Protocol.DNS
     specification = "https://www.rfc-editor.org/rfc/rfc1035"
+    family = "dns"
 
     def confidence(self, request: bytes, response: bytes) -> float:
         """

@@ -68,6 +68,7 @@ class Http1(WireProtocol):
     name = "http"
     number = Protocol.HTTP1
     specification = "https://www.rfc-editor.org/rfc/rfc9112"
+    family = "http"
 
     def confidence(self, request: bytes, response: bytes) -> float:
         """

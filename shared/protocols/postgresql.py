@@ -94,6 +94,7 @@ class PostgreSql(WireProtocol):
     name = "postgresql"
     number = Protocol.POSTGRESQL
     specification = "https://www.postgresql.org/docs/current/protocol.html"
+    family = "database"
 
     def confidence(self, request: bytes, response: bytes) -> float:
         """

@@ -92,6 +92,7 @@ class Redis(WireProtocol):
     name = "redis"
     number = Protocol.REDIS
     specification = "https://redis.io/docs/latest/develop/reference/protocol-spec/"
+    family = "cache"
 
     def confidence(self, request: bytes, response: bytes) -> float:
         """
