@@ -71,9 +71,10 @@ class Store:
         Return the map's figures over *whole* buckets.
         """
         since, till = moment(whole.start_ns), moment(whole.end_ns)
-        services = await self._rows("services", since, till)
-        relations = await self._rows("relations", since, till)
-        lost = {row["cause"]: row["lost"] for row in await self._rows("losses", since, till)}
+        services, relations, losses = await asyncio.gather(
+            *(self._rows(query, since, till) for query in ("services", "relations", "losses"))
+        )
+        lost = {row["cause"]: row["lost"] for row in losses}
         return await asyncio.to_thread(rows.window, services, relations, lost, whole)
 
     async def finest_s(self, over: Range) -> int:
