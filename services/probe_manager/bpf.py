@@ -29,10 +29,10 @@ _MAP_CREATE, _LOOKUP, _UPDATE, _DELETE, _NEXT_KEY, _PROG_LOAD, _PIN, _GET = rang
 _INFO, _RAW_TRACEPOINT_OPEN, _BTF_LOAD, _LOOKUP_BATCH, _DELETE_BATCH = 15, 17, 18, 24, 27
 _LINK_CREATE, _ENABLE_STATS, _ITER_CREATE = 28, 32, 33
 
-RAW_TRACEPOINT, TRACING = 17, 26
+KPROBE, RAW_TRACEPOINT, TRACING = 2, 17, 26
 """Program types."""
-TRACE_RAW_TP, TRACE_ITER = 23, 28
-"""Attach types of tracing programs."""
+TRACE_RAW_TP, TRACE_ITER, PERF_EVENT = 23, 28, 41
+"""Attach types."""
 SK_STORAGE, RINGBUF = 24, 27
 """Map types that are made in their own way."""
 _PER_CPU: Final = frozenset({5, 6, 10, 21})
@@ -320,16 +320,18 @@ def attach_raw(program: int, tracepoint: str | None) -> int:
 
 def attach_iterator(program: int, over_map: int = 0, process: int = 0) -> int:
     """
-    Return a link of *program* to the iterator it was loaded for.
-
-    Args:
-        program: its file descriptor.
-        over_map: the map whose elements it visits.
-        process: the only process that it visits.
+    Return a link of *program* to its iterator, over the elements of a map, or over one process only.
     """
     chosen = _buffer(struct.pack("<IIII", over_map, process, 0, 0))
     at, length = (ctypes.addressof(chosen), len(chosen)) if over_map or process else (0, 0)
     return _call(_LINK_CREATE, struct.pack("<IIIIQII", program, 0, TRACE_ITER, 0, at, length, 0))
+
+
+def attach_perf_event(program: int, event: int) -> int:
+    """
+    Return a link of *program* to an open perf event; the link keeps the event open.
+    """
+    return _call(_LINK_CREATE, struct.pack("<IIIIQ", program, event, PERF_EVENT, 0, 0))
 
 
 def run_iterator(link: int) -> bytes:

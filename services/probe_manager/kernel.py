@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 PREFERRED, FALLBACK = "preferred", "fallback"
 _LOAD_MAP: Final = 0x18
 _TYPED, _RAW, _ITERATOR, _TAIL = "tp_btf__", "raw_tracepoint__", "bpf_iter__", "tail__"
+_USER: Final = ("uprobe__", "uretprobe__")
+"""Attached by uprobes.py, as the functions of programs and libraries are found."""
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -196,8 +198,10 @@ class Kernel:
             folder = self._home / "probes" / f"{name}:{variant}"
             if not folder.exists():
                 continue
-            links = {path.name: bpf.pinned(path) for path in folder.iterdir()}
+            held = {path.name: bpf.pinned(path) for path in folder.iterdir()}
+            links = {function: fd for function, fd in held.items() if not function.startswith(_USER)}
             programs = {function: bpf.program_by_id(bpf.link_program_id(link)) for function, link in links.items()}
+            programs |= {function: fd for function, fd in held.items() if function not in links}
             if links:
                 return Loaded(name, variant, links, programs)
         return None
@@ -241,7 +245,7 @@ class Kernel:
             self._verify(compiled, descriptors, loaded.programs)
             for function in [function for function in loaded.programs if function.startswith(_TAIL)]:
                 self._set_tail(function, loaded.programs[function])
-            for function in [function for function in loaded.programs if not function.startswith(_TAIL)]:
+            for function in [function for function in loaded.programs if not function.startswith((_TAIL, *_USER))]:
                 loaded.links[function] = self._link(function, loaded.programs[function])
         except OSError as refusal:
             _close(loaded)
@@ -250,6 +254,8 @@ class Kernel:
         folder.mkdir(exist_ok=True)
         for function, link in loaded.links.items():
             bpf.pin(link, folder / function)
+        for function in [function for function in loaded.programs if function.startswith(_USER)]:
+            bpf.pin(loaded.programs[function], folder / function)
         return loaded
 
     def _verify(self, compiled: Compiled, descriptors: Mapping[int, int], programs: dict[str, int]) -> None:
@@ -283,6 +289,8 @@ class Kernel:
         self.map(f"tails_{tracepoint}").write(int(slot).to_bytes(4, "little"), program.to_bytes(4, "little"))
 
     def _program(self, function: str, code: bytes) -> int:
+        if function.startswith((*_USER, f"{_TAIL}uprobe__")):
+            return bpf.load_program(_point(function), code, bpf.KPROBE)
         if function.startswith(_RAW):
             return bpf.load_program(_point(function), code, bpf.RAW_TRACEPOINT)
         if function.startswith((_TYPED, _TAIL)):

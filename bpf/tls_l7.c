@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which requests do processes send and serve inside TLS?
+ *
+ * hooks:     uprobes on the reading and writing functions of OpenSSL, BoringSSL, GnuTLS and Go's crypto/tls, in files that
+ *            processes in scope have mapped; typed tracepoints sock_recv_length, sock_send_length, tcp_destroy_sock
+ * fallback:  the same with the typed tracepoint sys_exit in place of the first two
+ * emits:     maps l7_series_0 and l7_series_1 (requests by series, marked as encrypted), ring l7_samples
+ * kernel:    6.3; 5.15 with the fall-back
+ * cost:      a trap at the beginning and one at the end of each call of the library
+ * misses:    libraries without symbols, and Java: these are shown as encrypted traffic; a process's first requests until
+ *            its libraries have been found
+ */
+#define PLAINTEXT 1
+#ifdef FALLBACK
+#define SYSTEM_CALLS 1
+#else
+#define FALLBACK 1 /* state by the socket's address: programs on functions are handed no socket */
+#endif
+#include "plaintext.h"
+
+BPF_PROG_ARRAY(tails_uprobe, 64);
+BPF_PROG_ARRAY(tails_tcp_destroy_sock, 2);
+
+#define ARGUMENT(ctx, field) (ctx[OFF_##field / 8])
+
+/* Scope comes first: a function of a shared library is everybody's. */
+static __always_inline int begin(u64 *ctx, u64 size_at, bool sent)
+{
+	u64 thread = bpf_get_current_pid_tgid();
+
+	if (scope_instance_of(thread >> 32))
+		call_begin(thread, ARGUMENT(ctx, pt_regs__di), ARGUMENT(ctx, pt_regs__si), size_at, sent);
+	return 0;
+}
+
+/* SSL_write(object, buffer, bytes) and gnutls_record_send */
+int uprobe__write(u64 *ctx)
+{
+	return begin(ctx, 0, true);
+}
+
+/* SSL_read(object, buffer, bytes) and gnutls_record_recv */
+int uprobe__read(u64 *ctx)
+{
+	return begin(ctx, 0, false);
+}
+
+/* SSL_write_ex(object, buffer, bytes, *written) */
+int uprobe__write_ex(u64 *ctx)
+{
+	return begin(ctx, ARGUMENT(ctx, pt_regs__cx), true);
+}
+
+/* SSL_read_ex(object, buffer, bytes, *read) */
+int uprobe__read_ex(u64 *ctx)
+{
+	return begin(ctx, ARGUMENT(ctx, pt_regs__cx), false);
+}
+
+/* An int in the register's lower half. */
+int uretprobe__end(u64 *ctx)
+{
+	u32 next = call_end(bpf_get_current_pid_tgid(), (s32)ARGUMENT(ctx, pt_regs__ax));
+
+	if (next)
+		tails_uprobe.call(ctx, next);
+	return 0;
+}
+
+/* SSL_free(object) and gnutls_deinit */
+int uprobe__free(u64 *ctx)
+{
+	object_forget(ARGUMENT(ctx, pt_regs__di));
+	return 0;
+}
+
+/* A system call within a call of the library, on the same thread. */
+static __always_inline int used(void *sk)
+{
+	u64 thread = bpf_get_current_pid_tgid();
+	struct library_call *call = tls_calls.lookup(&thread);
+
+	if (call)
+		call->sock = (u64)sk;
+	return 0;
+}
+
+#ifndef SYSTEM_CALLS
+
+int tp_btf__sock_send_length(u64 *ctx)
+{
+	return (int)ctx[1] > 0 ? used((void *)ctx[0]) : 0;
+}
+
+int tp_btf__sock_recv_length(u64 *ctx)
+{
+	return (int)ctx[1] > 0 ? used((void *)ctx[0]) : 0;
+}
+
+#else
+
+#include "descriptor.h"
+
+int tp_btf__sys_exit(u64 *ctx)
+{
+	u64 thread = bpf_get_current_pid_tgid();
+	void *registers = (void *)ctx[0], *task, *sk;
+	bool sent = false;
+	int fd;
+
+	if ((long)ctx[1] <= 0 || !tls_calls.lookup(&thread))
+		return 0;
+	task = CURRENT();
+	fd = descriptor_of(LOAD(u64, registers, OFF_pt_regs__orig_ax), LOAD(u64, registers, OFF_pt_regs__di),
+			   LOAD(u64, registers, OFF_pt_regs__dx), &sent);
+	sk = fd < 0 ? NULL : sock_of(task, fd);
+	return sk ? used(sk) : 0;
+}
+
+#endif
+
+int tp_btf__tcp_destroy_sock(u64 *ctx)
+{
+	struct conn *conn = conn_find((void *)ctx[0]);
+	u64 key = ctx[0];
+
+	if (!conn)
+		return 0;
+	l7_joined.delete(&key);
+	if (in_flight(conn))
+		tails_tcp_destroy_sock.call(ctx, 1);
+	else
+		conn_forget((void *)ctx[0]);
+	return 0;
+}
+
+int tail__tcp_destroy_sock__1(u64 *ctx)
+{
+	if (conn_closed((void *)ctx[0]))
+		tails_tcp_destroy_sock.call(ctx, 1);
+	return 0;
+}
+
+int tail__uprobe__1(u64 *ctx)
+{
+	name_http(NULL);
+	tails_uprobe.call(ctx, HTTP_MORE);
+	return 0;
+}
+
+int tail__uprobe__61(u64 *ctx)
+{
+	if (more_http(NULL))
+		tails_uprobe.call(ctx, HTTP_MORE);
+	return 0;
+}
+
+int tail__uprobe__2(u64 *ctx)
+{
+	if (follow_postgresql(NULL))
+		tails_uprobe.call(ctx, PROTOCOL_POSTGRESQL);
+	return 0;
+}
+
+int tail__uprobe__3(u64 *ctx)
+{
+	if (follow_redis(NULL))
+		tails_uprobe.call(ctx, PROTOCOL_REDIS);
+	return 0;
+}
+
+int tail__uprobe__62(u64 *ctx)
+{
+	u32 next = recognise(NULL);
+
+	if (next)
+		tails_uprobe.call(ctx, next);
+	return 0;
+}
+
+FRAMED_PROGRAMS(uprobe, NULL)
