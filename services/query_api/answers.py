@@ -12,6 +12,8 @@ from typing import Generic, Literal, TypeVar
 
 import msgspec
 
+from shared.protocols import Family
+
 T = TypeVar("T")
 LevelName = Literal["grey", "green", "yellow", "orange", "red"]
 
@@ -118,6 +120,8 @@ class RelationEdge(msgspec.Struct, frozen=True, kw_only=True):
     tcp: TcpRates
     encrypted: float = 0.0
     """Share of the requests whose bytes were encrypted on the wire, 0 to 1."""
+    family: Family = "other"
+    """What kind of conversation its protocol is."""
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +151,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     protocol: str
     rates: Rates
+    family: Family = "other"
+    """What kind of conversation its protocol is."""
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ import msgspec
 from services.query_api import answers
 from services.query_api.figures import NO_RATES, NO_TCP, moment, moment_or_none, rates, tcp_rates
 from shared.messages.anomaly import Level, Reason, Verdict
+from shared.protocols import family_of
 from shared.units import S_NS
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def edge(relation: RelationFigures, state: answers.State, seconds: float) -> ans
         protocol=relation.protocol,
         port=relation.port,
         encrypted=round(relation.encrypted, 3),
+        family=family_of(relation.protocol),
         state=state,
         client=rates(relation.client, seconds),
         server=rates(relation.server, seconds),
@@ -110,6 +112,7 @@ def endpoint(figures: EndpointFigures, seconds: float) -> answers.Endpoint:
         name=figures.name,
         protocol=figures.protocol,
         rates=rates(figures.provided, seconds),
+        family=family_of(figures.protocol),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from services.query_api import answers as a
+from shared.protocols import family_of
 
 GREEN: Final = a.State(own="green", inherited="green")
 SHOP_SERVICES: Final = (
@@ -215,6 +216,8 @@ def relate(world: World, source: str, target: str, protocol: str, port: int, per
         client=rates(per_s, p50_s, 0.001),
         server=rates(per_s, p50_s * 0.92, 0.001),
         tcp=tcp(per_s),
+        encrypted=1.0 if port == 443 else 0.0,
+        family=family_of(protocol),
     )
 
 

@@ -67,6 +67,8 @@ export function relation(source: string, target: string, change: Partial<Relatio
     client: rates(10),
     server: rates(10),
     tcp: TCP,
+    encrypted: 0,
+    family: "http",
     ...change,
   };
 }

@@ -77,6 +77,8 @@ export interface RelationEdge {
   client: Rates;
   server: Rates;
   tcp: TcpRates;
+  encrypted: number;
+  family: "cache" | "database" | "directory" | "dns" | "encrypted" | "http" | "messaging" | "other" | "rpc";
 }
 
 export interface Topology {
@@ -95,6 +97,7 @@ export interface Endpoint {
   name: string;
   protocol: string;
   rates: Rates;
+  family: "cache" | "database" | "directory" | "dns" | "encrypted" | "http" | "messaging" | "other" | "rpc";
 }
 
 export interface Instance {

@@ -1,4 +1,5 @@
 // The figures of the edges that are looked at, above everything else, where the map has no room to show all.
+import { EdgeLabel } from "./EdgeLabel";
 import { placed } from "./labels";
 import { edgeLabels, graph, hoveredId, layout, lit } from "./mapState";
 
@@ -17,9 +18,7 @@ export function EdgeFigures() {
     <g class="edge-figures" aria-hidden="true">
       {[...labels].map(([id, label]) =>
         label.clear || id === over ? (
-          <text key={id} class="edge-label" x={label.at.x} y={label.at.y}>
-            {label.text}
-          </text>
+          <EdgeLabel key={id} label={label} />
         ) : null,
       )}
     </g>

@@ -5,6 +5,7 @@ import type { GraphEdge } from "../state/graph";
 import type { LevelName } from "../api/types.gen";
 import { isTrouble } from "../state/levels";
 import { type Point, along, cubics, pathOf } from "./geometry";
+import { EdgeLabel } from "./EdgeLabel";
 import type { Label } from "./labels";
 
 interface Props {
@@ -41,7 +42,7 @@ function same(a: Props, b: Props): boolean {
 
 function sameLabel(a: Label | undefined, b: Label | undefined): boolean {
   if (!a || !b) return a === b;
-  return a.text === b.text && a.clear === b.clear && a.at.x === b.at.x && a.at.y === b.at.y;
+  return a.text === b.text && a.family === b.family && a.clear === b.clear && a.at.x === b.at.x && a.at.y === b.at.y;
 }
 
 export const EdgePath = memo(function EdgePath({ edge, from, to, bends, label, reach, lit, dim }: Props) {
@@ -64,11 +65,7 @@ export const EdgePath = memo(function EdgePath({ edge, from, to, bends, label, r
         marker-end={`url(#arrow-${trouble ? edge.level : suffers ? edge.inherited : lit ? "lit" : "calm"})`}
       />
       {reach && <path class="edge-reach" d={path} />}
-      {label?.clear && (
-        <text class="edge-label" x={label.at.x} y={label.at.y}>
-          {label.text}
-        </text>
-      )}
+      {label?.clear && <EdgeLabel label={label} />}
       {trouble && <Sign level={edge.level} at={label?.sign ?? along(curves, 0.5)} />}
     </g>
   );

@@ -4,6 +4,7 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Reason } from "../api/types.gen";
 import { bytesPerSecond, duration, rate, ratio } from "../format/numbers";
 import { LevelIcon } from "../parts/icons";
+import { encryptedWords } from "../parts/Protocol";
 import { capital, sentence } from "../parts/State";
 import { type GraphEdge, type GraphNode, seenRates } from "../state/graph";
 import { isTrouble, levelWord, stateSentence } from "../state/levels";
@@ -79,7 +80,7 @@ function AboutEdge({ edge }: { edge: GraphEdge }) {
         <LevelIcon level={edge.level} /> {nameOf(edge.source).replace(/^group:/, "")} → {nameOf(edge.target).replace(/^group:/, "")}
       </p>
       <p class="faint">
-        {alone ? `${one.protocol}, port ${one.port}` : `${edge.relations.length} relations: ${edge.protocols.join(", ")}`} · {levelWord(edge.level)}
+        {alone ? [`${one.protocol}, port ${one.port}`, encryptedWords(one.encrypted)].filter(Boolean).join(", ") : `${edge.relations.length} relations: ${edge.protocols.join(", ")}`} · {levelWord(edge.level)}
       </p>
       <Why reasons={edge.relations.flatMap((relation) => relation.state.reasons)} />
       <dl class="tip-figures">

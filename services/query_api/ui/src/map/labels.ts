@@ -1,4 +1,5 @@
 // Where the figures of edges are written: on the line, clear of nodes and of each other. Pure.
+import type { Family } from "../parts/Protocol";
 import type { Graph, GraphEdge } from "../state/graph";
 import { isTrouble } from "../state/levels";
 import { duration, rate, share } from "../format/numbers";
@@ -6,6 +7,10 @@ import { type Box, type Layout, NODE_H, NODE_W, type Point, along, cubics } from
 
 export interface Label {
   text: string;
+  /** What the edge speaks, where it is one kind of conversation. */
+  family: Family | undefined;
+  /** Of text and glyph together. */
+  width: number;
   at: Point;
   /** Where the sign of a bad state is drawn. */
   sign: Point;
@@ -15,6 +20,8 @@ export interface Label {
 
 const LETTER = 6.1;
 const HEIGHT = 15;
+/** The room that the glyph takes. */
+export const GLYPH = 15;
 const SHARES = [0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78, 0.15, 0.85];
 const SIGN_ABOVE = 20;
 /** With more edges than this, figures show only on what is looked at. */
@@ -41,12 +48,15 @@ export function placed(edges: readonly GraphEdge[], layout: Layout): Map<string,
     if (!from || !to) continue;
     const curves = cubics(from, to, layout.routes.get(edge.id));
     const text = labelText(edge);
-    const sized = (place: Point) => around(place, text.length * LETTER, HEIGHT);
+    const families = new Set(edge.relations.map((one) => one.encrypted >= 0.995 ? "encrypted" : one.family));
+    const family = families.size === 1 ? [...families][0] : undefined;
+    const width = text.length * LETTER + (family ? GLYPH : 0);
+    const sized = (place: Point) => around(place, width, HEIGHT);
     const free = SHARES.map((share) => along(curves, share)).find((place) => !taken.some((box) => meet(box, sized(place))));
     const place = free ?? along(curves, 0.5);
     const clear = free !== undefined;
     if (clear) taken.push(sized(place));
-    labels.set(edge.id, { text, at: place, sign: { x: place.x, y: place.y - (clear ? SIGN_ABOVE : 0) }, clear });
+    labels.set(edge.id, { text, family, width, at: place, sign: { x: place.x, y: place.y - (clear ? SIGN_ABOVE : 0) }, clear });
   }
   return labels;
 }

@@ -2,6 +2,7 @@
 import type { RelationEdge } from "../api/types.gen";
 import { duration, errorLook, rate, ratio } from "../format/numbers";
 import { LevelIcon } from "../parts/icons";
+import { ProtocolName } from "../parts/Protocol";
 import { seenRates } from "../state/graph";
 import { levelWord, rank } from "../state/levels";
 import { nameOf, select } from "../state/store";
@@ -40,7 +41,7 @@ export function RelationList({ title, nobody, relations, end }: Props) {
                 aria-label={`Open the relation with ${nameOf(one[end])} over ${one.protocol}`}
                 onClick={() => select({ kind: "relation", id: one.id })}
               >
-                <span class="protocol">{one.protocol}</span>
+                <ProtocolName {...one} />
                 {seen.requests > 0 && (
                   <>
                     <span>{rate(seen.requests_per_s)}</span>

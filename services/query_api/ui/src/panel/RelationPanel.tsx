@@ -6,6 +6,7 @@ import { bytesPerSecond, count, duration, rate, ratio } from "../format/numbers"
 import { TcpRows } from "../parts/figures";
 import { LevelIcon } from "../parts/icons";
 import { Answered, Empty } from "../parts/Notice";
+import { encryptedWords, ProtocolName } from "../parts/Protocol";
 import { Culprits, Reasons, StateLine } from "../parts/State";
 import { mapParams, writeRange } from "../state/range";
 import { entityName, go, isLive, nameOf, range, relationById, route, select, topology } from "../state/store";
@@ -36,7 +37,7 @@ export function RelationPanel({ id }: { id: string }) {
   }
   return (
     <>
-      <PanelHead kind="proxy" title={<Ends relation={relation} />} under={`${relation.protocol}, port ${relation.port || "unknown"}`} />
+      <PanelHead kind="proxy" title={<Ends relation={relation} />} under={<Speaks relation={relation} />} />
       <div class="panel-part">
         <Siblings relation={relation} />
         <StateLine state={relation.state} />
@@ -72,6 +73,16 @@ export function RelationPanel({ id }: { id: string }) {
   );
 }
 
+function Speaks({ relation }: { relation: RelationEdge }) {
+  const locked = encryptedWords(relation.encrypted);
+  return (
+    <>
+      <ProtocolName {...relation} />, port {relation.port || "unknown"}
+      {locked && `, ${locked}`}
+    </>
+  );
+}
+
 function Ends({ relation }: { relation: RelationEdge }) {
   return (
     <>
@@ -96,7 +107,7 @@ function Siblings({ relation }: { relation: RelationEdge }) {
     <p class="siblings">
       {all.map((one) => (
         <button key={one.id} type="button" class="pill" aria-pressed={one.id === relation.id} onClick={() => select({ kind: "relation", id: one.id })}>
-          <LevelIcon level={one.state.own} /> {one.protocol}
+          <LevelIcon level={one.state.own} /> <ProtocolName {...one} />
         </button>
       ))}
     </p>

@@ -4,6 +4,7 @@ import type { Endpoint } from "../api/types.gen";
 import { bytesPerSecond, duration, errorLook, rate, ratio } from "../format/numbers";
 import { SpanRows } from "../panel/SpanRows";
 import { Empty } from "../parts/Notice";
+import { ProtocolName } from "../parts/Protocol";
 import { type Column, Table } from "../parts/Table";
 import { nameOf, openEntity } from "../state/store";
 
@@ -57,7 +58,7 @@ const FIGURES: readonly Column<Endpoint>[] = [
 const WIDE: readonly Column<Endpoint>[] = [
   NAME,
   SERVICE,
-  { key: "protocol", title: "Protocol", sort: (one) => one.protocol, cell: (one) => <span class="protocol">{one.protocol}</span> },
+  { key: "protocol", title: "Protocol", sort: (one) => one.protocol, cell: (one) => <ProtocolName {...one} /> },
   ...FIGURES,
   { key: "bytes", title: "Out", numeric: true, sort: (one) => one.rates.response_bytes_per_s, cell: (one) => bytesPerSecond(one.rates.response_bytes_per_s) },
 ];

@@ -23,14 +23,16 @@ const SLOW: readonly [string, string][] = [
 export function EndpointsView() {
   const [text, setText] = useState("");
   const [service, setService] = useState("");
+  const [protocol, setProtocol] = useState("");
   const [failing, setFailing] = useState(false);
   const [slow, setSlow] = useState("");
   const over = range.value;
   const asked = useQuery(
-    `endpoints ${writeRange(over)} ${service} ${failing} ${slow}`,
-    (signal) => all<Endpoint>("endpoints", { ...params(over), service, failing, slow_s: slow, sort: failing ? "errors" : "requests" }, MOST, signal),
+    `endpoints ${writeRange(over)} ${service} ${protocol} ${failing} ${slow}`,
+    (signal) => all<Endpoint>("endpoints", { ...params(over), service, protocol, failing, slow_s: slow, sort: failing ? "errors" : "requests" }, MOST, signal),
     over.kind === "span" ? 0 : 10_000,
   );
+  const protocols = [...new Set((topology.value?.relations ?? []).map((one) => one.protocol))].sort();
   const wanted = text.toLowerCase();
   const pass = (one: Endpoint) => `${one.name} ${nameOf(one.service)}`.toLowerCase().includes(wanted);
   return (
@@ -42,6 +44,14 @@ export function EndpointsView() {
           {(topology.value?.services ?? []).map((one) => (
             <option key={one.id} value={one.id}>
               {one.name}
+            </option>
+          ))}
+        </select>
+        <select aria-label="Protocol" value={protocol} onChange={(event) => setProtocol(event.currentTarget.value)}>
+          <option value="">All protocols</option>
+          {protocols.map((one) => (
+            <option key={one} value={one}>
+              {one}
             </option>
           ))}
         </select>
