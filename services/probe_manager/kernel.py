@@ -267,11 +267,14 @@ class Kernel:
                 function: pool.submit(self._program, function, _with_maps(code, descriptors))
                 for function, code in compiled.functions.items()
             }
+        refused: OSError | None = None
         for function, done in waiting.items():
-            if done.exception() is None:
+            try:
                 programs[function] = done.result()
-        for done in waiting.values():
-            done.result()
+            except OSError as refusal:
+                refused = OSError(refusal.errno, f"{function}: {refusal.strerror}")
+        if refused is not None:
+            raise refused
 
     def _make(self, name: str, shape: bpf.Shape) -> int:
         wanted = msgspec.structs.replace(shape, entries=self._sizes.get(name, shape.entries))
