@@ -16,7 +16,7 @@ from typing import Final
 from services.probe_manager import bpf
 
 _PERF_EVENT_OPEN: Final = {"x86_64": 298, "aarch64": 241}.get(platform.machine(), 298)
-_SOURCE: Final = Path("/sys/bus/event_source/devices/uprobe")
+_SOURCE: Final = Path("/sys/bus/event_source/devices/uprobe/type")
 _ATTRIBUTES: Final = struct.Struct("<IIQQQQQIIQQ")
 _CLOSE_ON_EXEC: Final = 8
 _libc: Final = ctypes.CDLL(None, use_errno=True)
@@ -37,10 +37,11 @@ def attach(program: int, path: str, offset: int, *, at_return: bool, process: in
         OSError: the kernel refuses.
     """
     name = ctypes.create_string_buffer(os.fsencode(path) + b"\0")
-    kind = int((_SOURCE / "type").read_text())
-    flags = _INHERIT if process else 0
+    kind = int(_SOURCE.read_text(encoding="ascii"))
+    # Not inherited by children: of an inherited event of this source the kernel looks for the path in the parent's
+    # memory again, and the observed program's fork fails with EFAULT (seen on 6.18).
     attributes = ctypes.create_string_buffer(
-        _ATTRIBUTES.pack(kind, _ATTRIBUTES.size, int(at_return), 1, 0, 0, flags, 0, 0, ctypes.addressof(name), offset),
+        _ATTRIBUTES.pack(kind, _ATTRIBUTES.size, int(at_return), 1, 0, 0, 0, 0, 0, ctypes.addressof(name), offset),
         _ATTRIBUTES.size,
     )
     where = (process, -1) if process else (-1, 0)
