@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from services.probe_manager import bpf, draining, l4, scope, unanswered
-from services.probe_manager.assembly import SOURCES
+from services.probe_manager.assembly import SOURCES, framed_protocols
 from services.probe_manager.catalogue import REQUIRED, catalogue
 from services.probe_manager.decode import (
     CONTROL,
@@ -81,7 +81,9 @@ class Node:
         }
         sizes = {f"l7_series_{side}": settings.series_limit + 1024 for side in (0, 1)}
         cache = Path(settings.cache) if settings.cache else None
-        self.kernel: Final = Kernel(Path(settings.pins) / settings.node_name(), defines, sizes, cache)
+        self.kernel: Final = Kernel(
+            Path(settings.pins) / settings.node_name(), defines, sizes, cache, wanted_protocols(settings.protocols_off)
+        )
         self._watch: Final = Watch(self.kernel, self._rules)
 
     def start(self) -> None:
@@ -314,6 +316,25 @@ def read_catalogue() -> list[Probe]:
     Return every probe of this installation.
     """
     return catalogue({path.stem: path.read_text(encoding="utf-8") for path in SOURCES.glob("*.c")})
+
+
+def wanted_protocols(off: str) -> frozenset[str] | None:
+    """
+    Return the framed protocols to follow without those that *off* names, None for all.
+
+    Raises:
+        ConfigError: *off* names one that does not exist.
+    """
+    unwanted = {name.strip() for name in off.split(",") if name.strip()}
+    if not unwanted:
+        return None
+    known = {framed.name for framed in framed_protocols()}
+    if unwanted - known:
+        raise ConfigError(
+            f"PROBE_MANAGER_PROTOCOLS_OFF names no protocol: {', '.join(sorted(unwanted - known))}; "
+            f"there are {', '.join(sorted(known))}"
+        )
+    return frozenset(known - unwanted)
 
 
 def prepare_file_systems() -> None:

@@ -3,8 +3,11 @@ import { FamilyShape } from "../parts/Protocol";
 import type { Label } from "./labels";
 import { GLYPH } from "./labels";
 
+/** How wide a letter of the label is on average; room is kept for wider ones. */
+const GLYPH_BESIDE = 5.3;
+
 export function EdgeLabel({ label }: { label: Label }) {
-  const left = label.at.x - label.width / 2;
+  const left = label.at.x - (label.text.length * GLYPH_BESIDE + GLYPH) / 2;
   return (
     <>
       {label.family && (

@@ -1,0 +1,72 @@
+"""
+The text that the compiler is handed: every header once, and every framed protocol written out.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from services.probe_manager.assembly import SOURCES, assemble, framed_protocols
+from services.probe_manager.node import wanted_protocols
+from shared.errors import ConfigError
+from shared.messages.kernel import Protocol
+
+PROBE = SOURCES / "socket_l7.c"
+
+
+def test_every_framed_protocol_has_its_programs() -> None:
+    """
+    Each has one tail program for each set of hooks, in the slot of its number, and one call of its matcher.
+    """
+    text = assemble(PROBE)
+
+    for framed in framed_protocols():
+        for tracepoint in ("sock_recv_length", "sys_exit"):
+            assert 1 == text.count(f"int tail__{tracepoint}__{framed.number}(")
+        assert 1 == text.count(f"match = {framed.name}_match(conn, f);")
+        assert Protocol(framed.number) is not Protocol.UNKNOWN
+
+
+def test_magic_words_are_asked_before_mere_structure() -> None:
+    """
+    The matchers stand in the order of their ranks.
+    """
+    asked = re.findall(r"match = (\w+)_match\(conn, f\);", assemble(PROBE))
+    ranks = {framed.name: framed.rank for framed in framed_protocols()}
+
+    assert sorted(ranks[name] for name in asked) == [ranks[name] for name in asked]
+
+
+def test_only_what_is_wanted_is_put_in() -> None:
+    """
+    A protocol that is off leaves nothing behind, not even in the masks.
+    """
+    without = assemble(PROBE, frozenset())
+
+    assert "#define FOLLOWED_BY_FRAMES 0x0ULL" in without
+    assert "dns_tcp_match" not in without
+    assert [] == framed_protocols(frozenset())
+
+
+def test_nothing_is_left_to_write_out() -> None:
+    """
+    No marker and no include is left for the compiler.
+    """
+    text = assemble(PROBE)
+
+    assert [] == re.findall(
+        r"^(?:FRAMED_HEADERS|\tFRAMED_MATCHERS|CONN_STORE\(.*|\tFORGET_STORES)$", text, re.MULTILINE
+    )
+    assert '#include "' not in text
+
+
+def test_switched_off_protocols() -> None:
+    """
+    Those named are left out; a name that nobody knows is an error that says which there are.
+    """
+    assert wanted_protocols("") is None
+    assert {framed.name for framed in framed_protocols()} - {"dns_tcp"} == wanted_protocols(" dns_tcp, ")
+    with pytest.raises(ConfigError, match=r"names no protocol: dnstcp; there are .*dns_tcp"):
+        wanted_protocols("dnstcp")
