@@ -153,7 +153,7 @@ def _header(head: bytes, at: int, *, request: bool) -> Header | None:
         return None
     if header.serialisation not in SERIALISATIONS or header.status not in ((0,) if request else STATUSES):
         return None
-    return header if header.body else None
+    return header if header.body or header.flags & EVENT else None
 
 
 def _strings(head: bytes, at: int, header: Header) -> list[tuple[int, int]]:

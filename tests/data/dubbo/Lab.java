@@ -69,7 +69,7 @@ public final class Lab {
         ServiceConfig<Order> service = new ServiceConfig<>();
         ProtocolConfig protocol = new ProtocolConfig("dubbo", port);
         protocol.setHost("127.0.0.1");
-        protocol.setThreads(8);
+        protocol.setThreads(64);
         service.setApplication(application());
         service.setRegistry(new RegistryConfig("N/A"));
         service.setProtocol(protocol);

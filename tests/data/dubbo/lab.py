@@ -34,6 +34,6 @@ def command(*words: object, **properties: object) -> list[str]:
         compile_it = ["javac", "-nowarn", "-cp", f"{FOLDER}/jars/*", "-d", str(classes), str(SOURCE)]
         subprocess.run(compile_it, check=True, capture_output=True, timeout=120)
     opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in ("java.lang", "java.math")]
-    options = ["-Xmx256m", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true", *opened]
+    options = ["-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true", *opened]
     options += [f"-Dlab.{name}={value}" for name, value in properties.items()]
     return ["java", *options, "-cp", f"{classes}:{FOLDER}/jars/*", "com.example.Lab", *map(str, words)]
