@@ -67,30 +67,69 @@ class Statement(msgspec.Struct, frozen=True):
     """Out of a comment, as sqlcommenter writes it; else empty."""
 
 
-_PATTERN: Final = re.compile(
+class Dialect(NamedTuple):
+    """
+    Where one system's SQL is read otherwise than another's.
+    """
+
+    pattern: re.Pattern[bytes]
+    """One token; the name of the group that matched says what it is."""
+    folds: bool
+    """A quoted name has no case of its own."""
+
+
+_PLAIN: Final = (
+    rb"|(?P<PARAMETER>\$[0-9]++)"
+    rb"|(?P<NUMBER>\.?[0-9][A-Za-z0-9_.]*+)"
+    rb"|(?P<WORD>[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*+)"
+)
+_STANDARD: Final = re.compile(
     rb"(?P<SPACE>[ \t\r\n\f\v]++)"
     rb"|(?P<LINE>--[^\r\n]*+)"
     rb"|(?P<BLOCK>/\*)"
     rb"|(?P<ESCAPED>[eE]'(?:[^'\\]++|\\.|'')*+(?:'|\\?\Z))"
     rb"|(?P<STRING>(?:[bBxXnN]|[uU]&)?'(?:[^']++|'')*+(?:'|\Z))"
     rb"|(?P<DOLLAR>\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*+)?\$)"
-    rb"|(?P<PARAMETER>\$[0-9]++)"
-    rb"|(?P<NUMBER>\.?[0-9][A-Za-z0-9_.]*+)"
-    rb"|(?P<WORD>[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*+)"
-    rb'|(?P<QUOTED>"(?:[^"]++|"")*+(?:"|\Z))'
-    rb"|(?P<SIGN>.)",
+    + _PLAIN + rb'|(?P<QUOTED>"(?:[^"]++|"")*+(?:"|\Z))' + rb"|(?P<SIGN>.)",
     re.DOTALL,
-)
+)  # fmt: skip
+_MYSQL: Final = re.compile(
+    rb"(?P<SPACE>[ \t\r\n\f\v]++)"
+    rb"|(?P<SPACED>--(?=[ \t\r\n\f\v]|\Z)[^\r\n]*+)"
+    rb"|(?P<HASH>#[^\r\n]*+)"
+    rb"|(?P<KEPT>/\*![0-9]*+)"
+    rb"|(?P<BLOCK>/\*)"
+    rb"|(?P<STRING>[bBxXnN]?'(?:[^'\\]++|\\.|'')*+(?:'|\\?\Z))"
+    rb'|(?P<DOUBLE>"(?:[^"\\]++|\\.|"")*+(?:"|\\?\Z))'
+    + _PLAIN + rb"|(?P<QUOTED>`(?:[^`]++|``)*+(?:`|\Z))" + rb"|(?P<SIGN>.)",
+    re.DOTALL,
+)  # fmt: skip
+_CLICKHOUSE: Final = re.compile(
+    rb"(?P<SPACE>[ \t\r\n\f\v]++)"
+    rb"|(?P<LINE>--[^\r\n]*+)"
+    rb"|(?P<HASH>#[^\r\n]*+)"
+    rb"|(?P<BLOCK>/\*)"
+    rb"|(?P<STRING>'(?:[^'\\]++|\\.|'')*+(?:'|\\?\Z))"
+    rb"|(?P<DOLLAR>\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*+)?\$)"
+    + _PLAIN + rb'|(?P<QUOTED>`(?:[^`]++|``)*+(?:`|\Z)|"(?:[^"]++|"")*+(?:"|\Z))' + rb"|(?P<SIGN>.)",
+    re.DOTALL,
+)  # fmt: skip
+STANDARD: Final = Dialect(_STANDARD, folds=False)
+MYSQL: Final = Dialect(_MYSQL, folds=True)
+"""Backquoted names, strings in either quotes, `#` comments, and comments that are executed."""
+CLICKHOUSE: Final = Dialect(_CLICKHOUSE, folds=True)
 _BLOCK_EDGE: Final = re.compile(rb"/\*|\*/")
 _TRACEPARENT: Final = re.compile(rb"traceparent='([0-9a-f-]{55})'")
 _LISTS: Final = re.compile(r"\?(?:, ?\?)+")
 
 _OPENS_TARGET: Final = frozenset(b"FROM JOIN INTO UPDATE TABLE TRUNCATE COPY CALL LOCK VACUUM ANALYZE REFRESH".split())
 _BEFORE_TARGET: Final = frozenset(
-    b"ONLY LATERAL IF NOT EXISTS TABLE FROM INTO CONCURRENTLY MATERIALIZED VIEW FULL VERBOSE".split()
+    b"ONLY LATERAL IF NOT EXISTS TABLE FROM INTO CONCURRENTLY MATERIALIZED VIEW FULL VERBOSE "
+    b"IGNORE LOW_PRIORITY DELAYED HIGH_PRIORITY".split()
 )
 _NEVER_TARGET: Final = frozenset(
-    b"SELECT VALUES WHERE SET ON USING AS DEFAULT NOWAIT SKIP OF ROWS UNNEST STDIN STDOUT PROGRAM".split()
+    b"SELECT VALUES WHERE SET ON USING AS DEFAULT NOWAIT SKIP OF ROWS UNNEST STDIN STDOUT PROGRAM "
+    b"OUTFILE DUMPFILE".split()
 )
 _NO_UPDATE: Final = frozenset(b"FOR DO ON KEY".split())
 _PAIRED: Final = ("CREATE", "DROP", "ALTER")
@@ -104,13 +143,13 @@ _KINDS_OF_THING: Final = frozenset(
 _VERBS: Final = frozenset(b"SELECT INSERT UPDATE DELETE MERGE VALUES TABLE".split())
 
 
-def tokens(sql: bytes) -> Iterator[Token]:
+def tokens(sql: bytes, dialect: Dialect = STANDARD) -> Iterator[Token]:
     """
     Yield the tokens of *sql*; together they cover all of it.
     """
     at = 0
     while at < len(sql):
-        found = _PATTERN.match(sql, at)
+        found = dialect.pattern.match(sql, at)
         if found is None:  # pragma: no cover - SIGN matches any byte
             return
         token = _token(sql, found)
@@ -123,6 +162,12 @@ def _token(sql: bytes, found: re.Match[bytes]) -> Token:
     match found.lastgroup:
         case "LINE":
             return Token(Kind.COMMENT, start, end, start + 2, end)
+        case "SPACED":
+            return Token(Kind.COMMENT, start, end, min(start + 3, end), end)
+        case "HASH":
+            return Token(Kind.COMMENT, start, end, start + 1, end)
+        case "KEPT":  # what it holds is executed
+            return Token(Kind.COMMENT, start, end, end, end)
         case "BLOCK":
             end, closed = _block_end(sql, end)
             return Token(Kind.COMMENT, start, end, start + 2, end - 2 * closed)
@@ -131,7 +176,7 @@ def _token(sql: bytes, found: re.Match[bytes]) -> Token:
             close = sql.find(tag, end)
             stop = len(sql) if close < 0 else close + len(tag)
             return Token(Kind.STRING, start, stop, end, len(sql) if close < 0 else close)
-        case "STRING" | "ESCAPED":
+        case "STRING" | "ESCAPED" | "DOUBLE":
             return _string(sql, found)
         case "NUMBER":
             return Token(Kind.NUMBER, start, end, start, end)
@@ -141,11 +186,12 @@ def _token(sql: bytes, found: re.Match[bytes]) -> Token:
 
 def _string(sql: bytes, found: re.Match[bytes]) -> Token:
     start, end = found.span()
-    inside = sql.index(b"'", start) + 1
-    closed = end > inside and sql[end - 1] == ord("'")
-    if closed and found.lastgroup == "STRING" and sql[end - 2] == ord("\\"):
-        # With standard_conforming_strings off the quote is escaped and the string goes on:
-        # nobody can tell, so cover all.
+    quote = b'"' if found.lastgroup == "DOUBLE" else b"'"
+    inside = sql.index(quote, start) + 1
+    closed = end > inside and sql[end - 1 : end] == quote
+    if closed and found.lastgroup != "ESCAPED" and sql.find(b"\\" + quote, inside, end) >= 0:
+        # Whether a backslash escapes the quote, and so where the string ends, is a setting of the session (PostgreSQL's
+        # standard_conforming_strings, MySQL's NO_BACKSLASH_ESCAPES): nobody can tell, so cover all.
         return Token(Kind.STRING, start, len(sql), inside, len(sql))
     return Token(Kind.STRING, start, end, inside, end - closed)
 
@@ -159,13 +205,13 @@ def _block_end(sql: bytes, at: int) -> tuple[int, bool]:
     return len(sql), False
 
 
-def mask(out: bytearray, start: int, end: int) -> None:
+def mask(out: bytearray, start: int, end: int, dialect: Dialect = STANDARD) -> None:
     """
     Cover the literals and comments of the SQL that lies in *out* from *start* to *end*.
     """
     sql = bytes(out[start:end])
     first, assigned = b"", False
-    for token in tokens(sql):
+    for token in tokens(sql, dialect):
         low, high = start + token.inside, start + token.outside
         if token.kind is Kind.NUMBER:
             out[low:high] = b"0" * (high - low)
@@ -187,14 +233,14 @@ def mask(out: bytearray, start: int, end: int) -> None:
             first, assigned = (b"", False) if sign == b";" else (first, assigned)
 
 
-def describe(sql: bytes) -> Statement:
+def describe(sql: bytes, dialect: Dialect = STANDARD) -> Statement:
     """
     Return what the first statement in *sql* does.
     """
-    summary = _Summary()
+    summary = _Summary(dialect.folds)
     parts: list[str] = []
     length, traceparent, ended = 0, "", False
-    for token in tokens(sql):
+    for token in tokens(sql, dialect):
         raw = sql[token.start : token.end]
         if token.kind is Kind.COMMENT:
             found = _TRACEPARENT.search(raw)
@@ -233,8 +279,9 @@ class _Summary:
     *levels* holds, for each open parenthesis, whether a query has begun in it: `extract(year from x)` names no table.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folds: bool) -> None:
         self.operation = ""
+        self._folds = folds
         self.targets: list[str] = []
         self._levels = [True]
         self._wants = False
@@ -261,7 +308,7 @@ class _Summary:
     def _sign(self, sign: bytes) -> None:
         if sign == b"(":
             if self._with and self._last == b"AS":
-                self._names.add(_name(self._before))
+                self._names.add(self._name(self._before))
             self._levels.append(False)
             self._wants = False
         elif sign == b")" and len(self._levels) > 1:
@@ -306,7 +353,7 @@ class _Summary:
         return False
 
     def _target(self, raw: bytes) -> None:
-        name = _name(raw)
+        name = self._name(raw)
         if name.lower() in self._names or len(self.targets) >= TARGETS:
             return
         if name not in self.targets:
@@ -315,9 +362,8 @@ class _Summary:
 
     def _extend(self, raw: bytes) -> None:
         if self.targets:
-            self.targets[-1] = f"{self.targets[-1]}.{_name(raw)}"[:TEXT_LIMIT]
+            self.targets[-1] = f"{self.targets[-1]}.{self._name(raw)}"[:TEXT_LIMIT]
 
-
-def _name(raw: bytes) -> str:
-    name = raw.strip(b'"')[:64].decode("utf-8", "replace")
-    return name if raw.startswith(b'"') else name.lower()
+    def _name(self, raw: bytes) -> str:
+        name = raw.strip(b'"`')[:64].decode("utf-8", "replace")
+        return name if raw.startswith(b'"') and not self._folds else name.lower()
