@@ -146,8 +146,10 @@ static __always_inline void sample_heads(struct sample *sample, struct conn *con
 	bytes = pending->answer_bytes;
 	if (bytes > RESPONSE_HEAD_BYTES)
 		bytes = RESPONSE_HEAD_BYTES;
-	asm volatile("" : "+r"(bytes)); /* else the compiler drops the check that the verifier asks for */
-	if (bytes && bytes <= RESPONSE_HEAD_BYTES &&
+	if (!bytes)
+		return;
+	asm volatile("" : "+r"(bytes)); /* else the compiler joins both checks into one that old verifiers do not follow */
+	if (bytes <= RESPONSE_HEAD_BYTES &&
 	    !bpf_probe_read_user(sample->response_head, bytes, (void *)pending->answer_address))
 		sample->response_head_bytes = bytes;
 }

@@ -67,9 +67,8 @@ static __always_inline void follow_begin(struct conn *conn, void *sk, struct vie
 	follow->turns = 0;
 	follow->request = request;
 	follow->sent = sent;
-	asm volatile("" : "+r"(earlier));
 	if (earlier && earlier <= CHUNK_BYTES) {
-		bpf_probe_read_kernel(follow->chunk, earlier, conn->head);
+		bpf_probe_read_kernel(follow->chunk, CHUNK_BYTES, conn->head);
 		follow->chunk_bytes = earlier;
 	}
 }
