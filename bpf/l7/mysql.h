@@ -30,12 +30,13 @@ FRAMED_PROTOCOL(mysql, PROTOCOL_MYSQL, 2)
 enum mysql_command {
 	MYSQL_QUIT = 0x01, MYSQL_QUERY = 0x03, MYSQL_FIELDS = 0x04, MYSQL_STATISTICS = 0x09, MYSQL_CHANGE_USER = 0x11,
 	MYSQL_BINLOG = 0x12, MYSQL_PREPARE = 0x16, MYSQL_EXECUTE = 0x17, MYSQL_LONG_DATA = 0x18, MYSQL_CLOSE = 0x19,
-	MYSQL_FETCH = 0x1c, MYSQL_BINLOG_GTID = 0x1e, MYSQL_RESET_CONNECTION = 0x1f, MYSQL_BULK = 0xfa, MYSQL_EVENT = 0x1000,
+	MYSQL_FETCH = 0x1c, MYSQL_BINLOG_GTID = 0x1e, MYSQL_RESET_CONNECTION = 0x1f, MYSQL_BULK = 0xfa, MYSQL_EVENT = 0x1000, MYSQL_COMPRESSION = 0x2000,
 };
 
 /* Of a way towards the server: whether a statement is being read, or data of a file come; of a way back: which packet comes next. */
 enum mysql_state {
 	MYSQL_START, MYSQL_TEXT, MYSQL_FILE, MYSQL_COLUMNS, MYSQL_FIRST_ROW, MYSQL_ROWS, MYSQL_TAIL, MYSQL_EVENTS, MYSQL_BLIND,
+	MYSQL_COMPRESSED,
 };
 enum mysql_flag { MYSQL_GOES_ON = 1, MYSQL_BEGUN = 2, MYSQL_GREETED = 4 };
 enum mysql_status { MYSQL_MORE_RESULTS = 8, MYSQL_CURSOR = 64 };
@@ -78,10 +79,10 @@ static __always_inline u32 mysql_rest(volatile struct framed *f)
 /* Capabilities, packet limit, character set, and zeros. */
 static __always_inline bool mysql_is_login(volatile struct framed *f, u32 length)
 {
-	u32 sequence = head_u8(f, 3), limit = head_le32(f, 8);
+	u32 sequence = head_u8(f, 3);
 
 	return (sequence == 1 || sequence == 2) && length >= 32 && length < 4096 && f->have >= 36 &&
-	       head_le32(f, 4) & MYSQL_PROTOCOL_41 && limit <= 1 << 30 && !head_le64(f, 13) && !head_le64(f, 21) && !head_le16(f, 29);
+	       head_le32(f, 4) & MYSQL_PROTOCOL_41 && !head_le64(f, 13) && !head_le64(f, 21) && !head_le16(f, 29);
 }
 
 static __always_inline enum match mysql_match_server(volatile struct framed *f, u32 length)
@@ -275,6 +276,35 @@ static __always_inline void mysql_command(struct conn *conn, volatile struct fra
 		mysql_forget(conn, f);
 }
 
+/*
+ * Packets within packets that are compressed: what begins an exchange is a request, what it says is not known. Short ones are
+ * sent as they are: so a farewell is told from a request.
+ */
+static __always_inline u32 mysql_compressed(struct conn *conn, volatile struct framed *f)
+{
+	u32 inner = head_u8(f, 11);
+
+	f->length = mysql_length(f, 0) + 7;
+	if (f->have < 7)
+		return 7;
+	if (f->request && !head_u8(f, 3) && !in_flight(conn)) {
+		f->scratch[DECIDED_ACTION] = MYSQL_ASK;
+		f->scratch[DECIDED_ENDPOINT] = mysql_named(MYSQL_COMPRESSION);
+		f->scratch[DECIDED_KIND] = MYSQL_COMPRESSION;
+		if (mysql_length(f, 4) || f->length < 12)
+			return FRAME_DONE;
+		if (f->have < 12)
+			return 12;
+		if (inner == MYSQL_QUIT || inner == MYSQL_CLOSE || inner == MYSQL_LONG_DATA)
+			f->scratch[DECIDED_ACTION] = MYSQL_ONE_WAY;
+	} else if (!f->request && in_flight(conn)) {
+		conn->answer_ns = f->began;
+		conn->ways[1].pending = 0;
+		f->scratch[DECIDED_ACTION] = MYSQL_END;
+	}
+	return FRAME_DONE;
+}
+
 /* A packet towards the server. */
 static __always_inline u32 mysql_asked(struct conn *conn, volatile struct framed *f, u32 length)
 {
@@ -413,7 +443,7 @@ static __always_inline void mysql_first(struct conn *conn, volatile struct follo
 		if (first == 0)
 			mysql_decide_end(f, OUTCOME_OK, 0);
 		if (first == 0 && kind & MYSQL_COMPRESS && kind & MYSQL_LOGIN)
-			conn->ignored = IGNORED_AFTER_ANSWER;
+			conn->ways[0].state = way->state = MYSQL_COMPRESSED;
 	} else if (kind == MYSQL_FIELDS || kind == MYSQL_FETCH) {
 		way->state = MYSQL_ROWS;
 		if (first == 0xfe && length < 9)
@@ -575,8 +605,6 @@ static __always_inline void mysql_end(struct conn *conn, void *sk, volatile stru
 	pending->now = conn->answer_ns;
 	pending->response_bytes = way->pending + f->length;
 	request_pop(pending, conn, sk);
-	if (conn->ignored == IGNORED_AFTER_ANSWER)
-		conn->ignored = IGNORED;
 }
 
 static __always_inline void mysql_ask(struct conn *conn, void *sk, volatile struct framed *f)
@@ -587,7 +615,8 @@ static __always_inline void mysql_ask(struct conn *conn, void *sk, volatile stru
 
 	if (!in_flight(conn)) {
 		conn->overflowed = 0;
-		conn->ways[1].state = conn->ways[1].state == MYSQL_TAIL ? MYSQL_TAIL : MYSQL_START;
+		if (conn->ways[1].state != MYSQL_TAIL && conn->ways[1].state != MYSQL_COMPRESSED)
+			conn->ways[1].state = MYSQL_START;
 		conn->ways[1].flags = 0;
 	}
 	request = framed_request(conn, sk, f, endpoint);
@@ -619,14 +648,17 @@ static __always_inline u32 mysql_message(struct conn *conn, void *sk, volatile s
 	f->scratch[DECIDED_ACTION] = MYSQL_PASS;
 	f->scratch[DECIDED_OUTCOME] = OUTCOME_OK;
 	f->scratch[DECIDED_STATUS] = 0;
-	asked = f->request ? mysql_asked(conn, f, length) : mysql_answered(conn, sk, f, length);
+	if (way->state == MYSQL_COMPRESSED)
+		asked = mysql_compressed(conn, f);
+	else
+		asked = f->request ? mysql_asked(conn, f, length) : mysql_answered(conn, sk, f, length);
 	f->settled = asked;
 	if (f->settled)
 		return f->settled;
 	length = mysql_length(f, 0); /* read anew: the verifier forgets by which way it came here */
 	if (f->scratch[DECIDED_ACTION] == MYSQL_AGAIN)
 		return mysql_again(f);
-	way->flags = length == MYSQL_FULL ? way->flags | MYSQL_GOES_ON : way->flags & ~MYSQL_GOES_ON;
+	way->flags = length == MYSQL_FULL && way->state != MYSQL_COMPRESSED ? way->flags | MYSQL_GOES_ON : way->flags & ~MYSQL_GOES_ON;
 	if (f->scratch[DECIDED_ACTION] == MYSQL_ASK) {
 		mysql_ask(conn, sk, f);
 	} else if (f->scratch[DECIDED_ACTION] == MYSQL_ONE_WAY) {

@@ -9,6 +9,8 @@ from shared.protocols._collapse import cover
 from shared.protocols._mysql_packets import (
     CLOSE,
     COMMANDS,
+    COMPRESSED_HEADER_BYTES,
+    EVENT_HEAD,
     EXECUTE,
     HEADER_BYTES,
     INIT_DB,
@@ -22,8 +24,10 @@ from shared.protocols._mysql_packets import (
     answers,
     begins,
     database_at,
+    is_compressed,
     is_plain_ok,
     packets,
+    pushed,
     sql_at,
     text_end,
     told_statement,
@@ -35,16 +39,31 @@ def mask_request(head: bytes) -> bytes:
     Build the masked head out of what is understood; all the rest stays NUL.
     """
     out = bytearray(len(head))
+    if is_compressed(head):
+        kept = COMPRESSED_HEADER_BYTES + 5
+        out[:kept] = head[:kept]
+        return bytes(out)
     for index, packet in enumerate(packets(head)):
-        if index == 0 and not begins(head, packet):
+        push = pushed(head, packet) if index == 0 else ""
+        if index == 0 and not push and not begins(head, packet):
             return bytes(out)
         out[packet.start - HEADER_BYTES : packet.start] = head[packet.start - HEADER_BYTES : packet.start]
+        if push:
+            _mask_pushed(head, out, packet)
+            return bytes(out)
         if packet.sequence:
             if index == 0:
                 _mask_login(head, out, packet)
         elif packet.start < packet.end and head[packet.start] in COMMANDS:
             _mask_command(head, out, packet)
     return bytes(out)
+
+
+def _mask_pushed(head: bytes, out: bytearray, packet: Packet) -> None:
+    if head[packet.start]:
+        _mask_answer(head, out, packet, 0)
+    else:
+        out[packet.start : packet.start + EVENT_HEAD] = head[packet.start : packet.start + EVENT_HEAD]
 
 
 def _mask_command(head: bytes, out: bytearray, packet: Packet) -> None:

@@ -17,12 +17,13 @@ LAST_FIRST: Final = 10
 """No response begins with so high a number: they follow a request, or a step of the log-in."""
 PREPARED_BYTES: Final = 12
 """The least length of an answer to PREPARE."""
+COMPRESSED_HEADER_BYTES: Final = 7
 FULL: Final = 0xFFFFFF
 """The length of a packet that the next one goes on with."""
 
 INIT_DB, QUERY, PREPARE, EXECUTE, LONG_DATA, CLOSE = 0x02, 0x03, 0x16, 0x17, 0x18, 0x19
 COMMANDS: Final = {
-    0x00: "SLEEP", 0x01: "QUIT", INIT_DB: "INIT_DB", QUERY: "QUERY", 0x04: "FIELD_LIST", 0x05: "CREATE_DB",
+    0x01: "QUIT", INIT_DB: "INIT_DB", QUERY: "QUERY", 0x04: "FIELD_LIST", 0x05: "CREATE_DB",
     0x06: "DROP_DB", 0x07: "REFRESH", 0x08: "SHUTDOWN", 0x09: "STATISTICS", 0x0A: "PROCESS_INFO",
     0x0C: "PROCESS_KILL", 0x0D: "DEBUG", 0x0E: "PING", 0x11: "CHANGE_USER", 0x12: "BINLOG_DUMP",
     0x13: "TABLE_DUMP", 0x14: "CONNECT_OUT", 0x15: "REGISTER_SLAVE", PREPARE: "PREPARE", EXECUTE: "EXECUTE",
@@ -40,6 +41,10 @@ COMPRESS: Final = 0x20
 TLS: Final = 0x800
 WITH_DATABASE: Final = 0x8
 LENGTH_ENCODED_SECRET: Final = 0x200000
+EVENT_BYTES: Final = 20
+"""The least length of an event for a replica, with the mark before it."""
+EVENT_HEAD: Final = 14
+"""Mark, time, type, server and length of an event."""
 LOGIN_BYTES: Final = 32
 """Capabilities, packet limit, character set and filler, before the user's name."""
 
@@ -119,6 +124,31 @@ def text_end(head: bytes, start: int, end: int) -> int:
     return min(start, end) if start > end else end if found < 0 else found
 
 
+def pushed(head: bytes, packet: Packet) -> str:
+    """
+    Return what a message of the server is that nobody asked for: an event for a replica, a refusal for a greeting.
+    """
+    start = packet.start
+    if packet.length >= EVENT_BYTES and head[start : start + 1] == b"\0" and packet.end - start >= EVENT_HEAD:
+        return "BINLOG_EVENT" if int.from_bytes(head[start + 10 : start + 14], "little") == packet.length - 1 else ""
+    refused = not packet.sequence and head[start : start + 1] == b"\xff" and packet.end - start > 3
+    return "CONNECT" if refused and 1000 <= int.from_bytes(head[start + 1 : start + 3], "little") < 2000 else ""
+
+
+def is_compressed(head: bytes) -> bool:
+    """
+    Return whether a compressed packet begins an exchange: packed by zlib or zstd, or too short for that.
+    """
+    if len(head) < COMPRESSED_HEADER_BYTES + 2 or head[3]:
+        return False
+    length, unpacked = (int.from_bytes(head[at : at + 3], "little") for at in (0, 4))
+    body = head[COMPRESSED_HEADER_BYTES:]
+    if unpacked:
+        return length < unpacked and (body[:1] == b"\x78" or body[:4] == b"\x28\xb5\x2f\xfd"[: len(body)])
+    inner = int.from_bytes(body[:3], "little")
+    return len(body) > HEADER_BYTES and inner + HEADER_BYTES == length and not body[3] and body[4] in COMMANDS
+
+
 def begins(head: bytes, packet: Packet) -> bool:
     if packet.sequence or packet.start == packet.end:
         return packet.sequence < 3 and sure_of_login(head, packet) > 0
@@ -131,7 +161,7 @@ def sure_of_login(request: bytes, first: Packet) -> float:
     flags = int.from_bytes(body[:4], "little")
     if first.sequence > 2 or len(body) < LOGIN_BYTES or not flags & PROTOCOL_41:
         return 0.0
-    if any(body[9:28]) or int.from_bytes(body[4:8], "little") > 1 << 30:
+    if any(body[9:28]):
         return 0.0
     if first.length == LOGIN_BYTES:
         return 0.9 if flags & TLS else 0.0

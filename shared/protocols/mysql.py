@@ -33,9 +33,11 @@ from shared.protocols._mysql_packets import (
     answers,
     begins,
     database_at,
+    is_compressed,
     is_execution,
     is_plain_ok,
     packets,
+    pushed,
     sql_at,
     sure_of_login,
     text_end,
@@ -118,9 +120,13 @@ def _possible(buffer: bytes, length: int, response: bool) -> None:
 
 
 def _sure_of_request(request: bytes) -> float:
+    if is_compressed(request):
+        return 0.65
     first = next(packets(request), None)
     if first is None or first.start == first.end:
         return 0.0
+    if pushed(request, first):
+        return 0.65
     if first.sequence:
         return sure_of_login(request, first)
     command = request[first.start]
@@ -166,7 +172,14 @@ def _asked(request: bytes, attributes: dict[str, str | int]) -> tuple[str, str, 
     """
     Return the endpoint's name, the operation and a `traceparent`, and add to *attributes*.
     """
+    if is_compressed(request):
+        return "COMPRESSED", "COMPRESSED", ""
     first = next(packets(request), None)
+    push = pushed(request, first) if first else ""
+    if first and push:
+        if request[first.start]:
+            _answered(request, attributes)
+        return push, push, ""
     if first is None or not begins(request, first):
         raise Malformed("mysql: no command in the request")
     if first.sequence:

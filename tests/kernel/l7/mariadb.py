@@ -29,7 +29,7 @@ PATIENCE_S: Final = 30.0
 INSTANCE: Final = 77
 SMALL: Final = ("--innodb-buffer-pool-size=24M", "--innodb-log-file-size=4M", "--innodb-doublewrite=0")
 SETTINGS: Final = (
-    "--skip-log-bin", "--innodb-flush-method=nosync", "--innodb-fast-shutdown=2", "--performance-schema=off",
+    "--innodb-flush-method=nosync", "--innodb-fast-shutdown=2", "--performance-schema=off",
     "--bind-address=127.0.0.1", "--skip-name-resolve", "--local-infile=1", "--max-allowed-packet=64M",
     "--innodb-lock-wait-timeout=1", "--max-connections=20", "--thread-stack=256K",
 )  # fmt: skip
@@ -42,6 +42,17 @@ insert into shop.orders values (1, 'one'), (2, 'two');
 """
 
 
+def certificate(folder: Path) -> list[str]:
+    """
+    Return the settings that let the server speak TLS.
+    """
+    key, made = folder / "key.pem", folder / "certificate.pem"
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=shop"]
+    subprocess.run([*words, "-keyout", key, "-out", made], check=True, capture_output=True, timeout=60)
+    key.chmod(0o644)
+    return [f"--ssl-cert={made}", f"--ssl-key={key}", f"--init-file={folder}/setup.sql"]
+
+
 class MariaDb:
     """
     A running server, which each test puts in scope when it wants to.
@@ -49,19 +60,26 @@ class MariaDb:
 
     def __init__(self, pid: int, port: int, folder: Path) -> None:
         self.pid: Final = pid
-        self.port: Final = port
+        self.port = port
         self.folder: Final = folder
 
     def connect(self, **options: Any) -> pymysql.connections.Connection[Any]:
         """
         Return a connection of PyMySQL.
         """
-        words = {"user": "shop", "password": "s3cr3t", "database": "shop", "autocommit": None, **options}
+        words = {
+            "user": "shop",
+            "password": "s3cr3t",
+            "database": "shop",
+            "autocommit": None,
+            "ssl_disabled": True,
+            **options,
+        }
         return pymysql.connect(host="127.0.0.1", port=self.port, **words)
 
 
 @contextlib.contextmanager
-def running() -> Iterator[MariaDb]:
+def running(*settings: str) -> Iterator[MariaDb]:
     """
     Run MariaDB until the block ends.
     """
@@ -79,7 +97,7 @@ def running() -> Iterator[MariaDb]:
     where = [f"--datadir={data}", f"--socket={data}/socket", f"--port={port}", f"--pid-file={data}/pid"]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
-            ["mariadbd", "--no-defaults", *SMALL, *SETTINGS, *where, f"--init-file={folder}/setup.sql"],
+            ["mariadbd", "--no-defaults", *SMALL, *SETTINGS, *settings, *where, *certificate(folder)],
             stdout=log, stderr=log, cwd=data, **user,
         )  # fmt: skip
     try:

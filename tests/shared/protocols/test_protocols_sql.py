@@ -109,3 +109,25 @@ def test_tokens_cover_all_bytes() -> None:
     sql = bytes(range(1, 256)) * 2
 
     assert sql == b"".join(sql[token.start : token.end] for token in _sql.tokens(sql))
+
+
+@pytest.mark.parametrize(
+    ("sql", "masked", "summary"),
+    [
+        ('select `a`.`b`, "it" from `A b`', 'select `a`.`b`, "**" from `A b`', "SELECT a b"),
+        ("select 1 -- secret\nfrom t", "select 0 -- ******\nfrom t", "SELECT t"),
+        ("select 5--3 from t", "select 0--0 from t", "SELECT t"),
+        (r"select 'it\'s', 'secret' from t", "select '" + "*" * 23, "SELECT"),
+        (r"select 'back\\slash', 1 from t", "select '***********', 0 from t", "SELECT t"),
+        ("/*!50003 create table t (a int) */", "/*!50003 create table t (a int) */", "CREATE TABLE t"),
+    ],
+)
+def test_mysql_reads_otherwise(sql: str, masked: str, summary: str) -> None:
+    """
+    Backquotes hold names, both quotes hold literals, and comments after an exclamation mark are executed.
+    """
+    out = bytearray(sql.encode())
+    _sql.mask(out, 0, len(out), _sql.MYSQL)
+
+    assert masked.encode() == bytes(out)
+    assert summary == _sql.describe(bytes(out), _sql.MYSQL).summary
