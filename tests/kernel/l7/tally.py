@@ -4,9 +4,11 @@ What the kernel side counted, under the names that the samples give.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from shared.errors import Malformed
 from shared.messages.kernel import Role
 from shared.protocols import protocols
 from tests.kernel.l7.lab import requests_of
@@ -36,14 +38,14 @@ def named(lab: Lab, series: list[L7Series], protocol: Protocol) -> Tally:
     Return the requests of *series* by name, outcome and status; masked samples tell the names.
     """
     parser = protocols()[protocol]
-    names = {
-        one.endpoint: parser.parse(*parser.mask(one.request, one.response)).name
-        for one in lab.samples()
-        if one.protocol is protocol and one.request
-    }
+    names = dict[int, str]()
+    for one in lab.samples():
+        if one.protocol is protocol and one.request:
+            with contextlib.suppress(Malformed):
+                names[one.endpoint] = parser.parse(*parser.mask(one.request, one.response)).name
     found: Tally = Counter()
-    for one in series:
-        found[names.get(one.endpoint, ""), one.outcome.name, one.status] += one.requests
+    for each in series:
+        found[names.get(each.endpoint, ""), each.outcome.name, each.status] += each.requests
     return found
 
 

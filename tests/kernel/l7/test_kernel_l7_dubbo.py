@@ -72,7 +72,7 @@ def test_calls_of_a_real_consumer(lab: Lab) -> None:
 
 def test_calls_cut_and_joined(lab: Lab) -> None:
     """
-    Calls that arrive byte by byte, and many in one write, of three serialisations, are counted once each, on a connection
+    Calls that come byte by byte, and many in one write, of three serialisations, are counted once each, on a connection
     that was busy before the provider was watched.
     """
     port, process = provider(lab, observed=False)
