@@ -1,0 +1,64 @@
+"""
+A proxy that keeps the two streams of each connection apart, for protocols whose requests overtake each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from pathlib import Path
+from typing import Final
+
+LAB: Final = Path("/var/tmp/meshlens-lab")  # noqa: S108  # read only
+"""Where servers lie that no package manager of the system has; `deploy/setup.sh test` fills it."""
+
+
+def jars(name: str) -> str:
+    """
+    Return the class path of the Java server *name*, empty where it is not there.
+    """
+    folder = LAB / name / "jars"
+    return f"{folder}/*" if folder.is_dir() and any(folder.iterdir()) else ""
+
+
+class Streams:
+    """
+    Listens on a free port, passes everything on to *behind*, and keeps what passed, connection by connection.
+    """
+
+    def __init__(self, behind: int = 0) -> None:
+        self.behind = behind
+        self.streams: Final[list[tuple[bytearray, bytearray]]] = []
+        """Of each connection: what the client said, and what the server said."""
+        self._ends: Final[list[socket.socket]] = []
+        self._socket: Final = socket.create_server(("127.0.0.1", 0))
+        self.port: Final[int] = self._socket.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near = self._socket.accept()[0]
+                far = socket.create_connection(("127.0.0.1", self.behind))
+                self._ends.extend((near, far))
+                up, down = bytearray(), bytearray()
+                self.streams.append((up, down))
+                for source, target, kept in ((near, far, up), (far, near, down)):
+                    threading.Thread(target=self._pass, args=(source, target, kept), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, kept: bytearray) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                kept += data
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """
+        End what is left of the connections, and listen no more.
+        """
+        for end in (*self._ends, self._socket):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
