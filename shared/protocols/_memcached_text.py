@@ -98,6 +98,7 @@ _LENGTH: Final = re.compile(rb"[0-9]{1,10}\Z")
 _COUNTED: Final = re.compile(rb"[0-9]{1,20} *\Z")
 _VERSION: Final = re.compile(rb"[0-9]{1,3}(?:\.[0-9]{1,3}){1,3}\Z")
 _STAT: Final = re.compile(rb"(?:items:[0-9]{1,3}:|[0-9]{1,3}:)?[a-z_]{1,40}\Z")
+_FULL: Final = b" out of memory"
 _ENDS: Final = (b"\r\n", b"\r", b"")
 
 
@@ -253,7 +254,7 @@ def mask_line(out: bytearray, head: bytes, line: Line) -> bool:
     elif line.word in ERRORS or line.word == b"VERSION":
         rest = text[len(line.word) + 1 :]
         if not (_VERSION.match(rest) if line.word == b"VERSION" else rest in SAID):
-            cover(out, at, stop, b" ")
+            cover(out, at + (len(_FULL) if text.startswith(_FULL, len(line.word)) else 0), stop, b" ")
     else:
         _mask_words(out, head, line, at)
     if stop >= len(head):

@@ -163,7 +163,7 @@ def _strings(head: bytes, at: int, header: Header) -> list[tuple[int, int]]:
     place = at + HEADER_BYTES
     stop = min(place + header.body, len(head))
     found: list[tuple[int, int]] = []
-    while len(found) < STRINGS:
+    while len(found) < STRINGS and header.serialisation in THROWN:
         span = _hessian(head, place) if header.serialisation == HESSIAN else _json(head, place)
         if span is None or span[1] > stop:
             break
@@ -270,7 +270,7 @@ def _mask(head: bytes, *, request: bool) -> bytes:
         if header.flags & EVENT:
             stop = start
         elif request:
-            strings = _strings(head, at, header) if header.serialisation in THROWN else []
+            strings = _strings(head, at, header)
             kept = len(_kept(head, strings))
             stop = strings[kept - 1][1] if kept else start
         else:

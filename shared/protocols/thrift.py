@@ -14,7 +14,7 @@ from typing import Final
 from shared.errors import Malformed
 from shared.messages.kernel import Outcome, Protocol
 from shared.protocols import _thrift_wire as wire
-from shared.protocols._base import MASK, Parsed, WireProtocol
+from shared.protocols._base import Parsed, WireProtocol
 from shared.protocols._thrift_wire import Message, message_at
 
 EXCEPTIONS: Final[dict[int, str]] = {
@@ -193,7 +193,6 @@ def _mask(head: bytes) -> bytes:
         out[found.id_start : found.id_end] = bytes(
             c & 0x80 if found.compact else 0 for c in head[found.id_start : found.id_end]
         )
-        out[found.body : end] = bytes([MASK]) * (end - found.body)
         inside = head[:end]
         if found.kind == wire.REPLY:
             stop = _first_field(inside, found)[1]
