@@ -17,51 +17,126 @@
 #else
 #define FALLBACK 1 /* state by the socket's address: programs on functions are handed no socket */
 #endif
-#include "plaintext.h"
+#include "goroutine.h"
 
 BPF_PROG_ARRAY(tails_uprobe, 64);
 BPF_PROG_ARRAY(tails_tcp_destroy_sock, 2);
 
+#define SEARCH 63 /* the program behind those of the protocols and the engine */
 #define ARGUMENT(ctx, field) (ctx[OFF_##field / 8])
 
 /* Scope comes first: a function of a shared library is everybody's. */
-static __always_inline int begin(u64 *ctx, u64 size_at, bool sent)
+static __always_inline int begin(u64 *ctx, u64 size_at, bool sent, bool handshake)
 {
+	struct library_call call = {.size_at = size_at, .sent = sent, .handshake = handshake};
 	u64 thread = bpf_get_current_pid_tgid();
 
-	if (scope_instance_of(thread >> 32))
-		call_begin(thread, ARGUMENT(ctx, pt_regs__di), ARGUMENT(ctx, pt_regs__si), size_at, sent);
+	if (!scope_instance_of(thread >> 32))
+		return 0;
+	call.object = ARGUMENT(ctx, pt_regs__di);
+	call.buffer = ARGUMENT(ctx, pt_regs__si);
+	tls_calls.update(&thread, &call);
 	return 0;
 }
 
 /* SSL_write(object, buffer, bytes) and gnutls_record_send */
 int uprobe__write(u64 *ctx)
 {
-	return begin(ctx, 0, true);
+	return begin(ctx, 0, true, false);
 }
 
 /* SSL_read(object, buffer, bytes) and gnutls_record_recv */
 int uprobe__read(u64 *ctx)
 {
-	return begin(ctx, 0, false);
+	return begin(ctx, 0, false, false);
 }
 
 /* SSL_write_ex(object, buffer, bytes, *written) */
 int uprobe__write_ex(u64 *ctx)
 {
-	return begin(ctx, ARGUMENT(ctx, pt_regs__cx), true);
+	return begin(ctx, ARGUMENT(ctx, pt_regs__cx), true, false);
 }
 
 /* SSL_read_ex(object, buffer, bytes, *read) */
 int uprobe__read_ex(u64 *ctx)
 {
-	return begin(ctx, ARGUMENT(ctx, pt_regs__cx), false);
+	return begin(ctx, ARGUMENT(ctx, pt_regs__cx), false, false);
 }
 
-/* An int in the register's lower half. */
+/* SSL_do_handshake(object) and gnutls_handshake */
+int uprobe__handshake(u64 *ctx)
+{
+	return begin(ctx, 0, false, true);
+}
+
+static __always_inline int end(u64 *ctx)
+{
+	u32 next = call_end(bpf_get_current_pid_tgid(), (s32)ARGUMENT(ctx, pt_regs__ax)); /* an int: the lower half */
+
+	if (next)
+		tails_uprobe.call(ctx, next);
+	return 0;
+}
+
 int uretprobe__end(u64 *ctx)
 {
-	u32 next = call_end(bpf_get_current_pid_tgid(), (s32)ARGUMENT(ctx, pt_regs__ax));
+	u64 thread = bpf_get_current_pid_tgid();
+	struct library_call *call = tls_calls.lookup(&thread);
+	struct library_object object = {.tgid = thread >> 32};
+
+	if (!call)
+		return 0;
+	object.address = call->object;
+	if (!call->sock && (s32)ARGUMENT(ctx, pt_regs__ax) > 0 && worth_search(&object))
+		tails_uprobe.call(ctx, SEARCH);
+	return end(ctx);
+}
+
+int tail__uprobe__63(u64 *ctx)
+{
+	u64 thread = bpf_get_current_pid_tgid();
+	struct library_call *call = tls_calls.lookup(&thread);
+
+	if (call)
+		object_search(call->object);
+	return end(ctx);
+}
+
+/* (*Conn).Write(bytes) */
+int uprobe__go_write(u64 *ctx)
+{
+	struct library_call call = {.object = ARGUMENT(ctx, pt_regs__ax), .buffer = ARGUMENT(ctx, pt_regs__bx),
+				    .bytes = ARGUMENT(ctx, pt_regs__cx), .sent = 1};
+	u32 next = go_begin(ARGUMENT(ctx, pt_regs__r14), &call);
+
+	if (next)
+		tails_uprobe.call(ctx, next);
+	return 0;
+}
+
+/* (*Conn).Read(bytes) */
+int uprobe__go_read(u64 *ctx)
+{
+	struct library_call call = {.object = ARGUMENT(ctx, pt_regs__ax), .buffer = ARGUMENT(ctx, pt_regs__bx)};
+
+	go_begin(ARGUMENT(ctx, pt_regs__r14), &call);
+	return 0;
+}
+
+/* (*Conn).handshakeContext(...) */
+int uprobe__go_handshake(u64 *ctx)
+{
+	struct library_call call = {.object = ARGUMENT(ctx, pt_regs__ax), .handshake = 1};
+
+	go_begin(ARGUMENT(ctx, pt_regs__r14), &call);
+	return 0;
+}
+
+/* At each RET of the three. */
+int uprobe__go_end(u64 *ctx)
+{
+	u64 key = goroutine_key(bpf_get_current_pid_tgid() >> 32, ARGUMENT(ctx, pt_regs__r14));
+	u32 next = call_end(key, ARGUMENT(ctx, pt_regs__ax));
 
 	if (next)
 		tails_uprobe.call(ctx, next);
@@ -78,11 +153,18 @@ int uprobe__free(u64 *ctx)
 /* A system call within a call of the library, on the same thread. */
 static __always_inline int used(void *sk)
 {
-	u64 thread = bpf_get_current_pid_tgid();
+	u64 thread = bpf_get_current_pid_tgid(), one = 1;
 	struct library_call *call = tls_calls.lookup(&thread);
 
-	if (call)
-		call->sock = (u64)sk;
+	if (!call) {
+		thread = goroutine_here(thread);
+		call = thread ? tls_calls.lookup(&thread) : NULL;
+	}
+	if (!call)
+		return 0;
+	call->sock = (u64)sk;
+	if (!l7_joined.lookup(&call->sock)) /* from here on what is on the wire counts no more */
+		l7_joined.update(&call->sock, &one);
 	return 0;
 }
 
@@ -104,12 +186,12 @@ int tp_btf__sock_recv_length(u64 *ctx)
 
 int tp_btf__sys_exit(u64 *ctx)
 {
-	u64 thread = bpf_get_current_pid_tgid();
 	void *registers = (void *)ctx[0], *task, *sk;
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	bool sent = false;
 	int fd;
 
-	if ((long)ctx[1] <= 0 || !tls_calls.lookup(&thread))
+	if ((long)ctx[1] <= 0 || !scope_instance_of(tgid))
 		return 0;
 	task = CURRENT();
 	fd = descriptor_of(LOAD(u64, registers, OFF_pt_regs__orig_ax), LOAD(u64, registers, OFF_pt_regs__di),
@@ -125,9 +207,9 @@ int tp_btf__tcp_destroy_sock(u64 *ctx)
 	struct conn *conn = conn_find((void *)ctx[0]);
 	u64 key = ctx[0];
 
+	l7_joined.delete(&key);
 	if (!conn)
 		return 0;
-	l7_joined.delete(&key);
 	if (in_flight(conn))
 		tails_tcp_destroy_sock.call(ctx, 1);
 	else
@@ -139,20 +221,6 @@ int tail__tcp_destroy_sock__1(u64 *ctx)
 {
 	if (conn_closed((void *)ctx[0]))
 		tails_tcp_destroy_sock.call(ctx, 1);
-	return 0;
-}
-
-int tail__uprobe__1(u64 *ctx)
-{
-	name_http(NULL);
-	tails_uprobe.call(ctx, HTTP_MORE);
-	return 0;
-}
-
-int tail__uprobe__61(u64 *ctx)
-{
-	if (more_http(NULL))
-		tails_uprobe.call(ctx, HTTP_MORE);
 	return 0;
 }
 

@@ -18,8 +18,11 @@ struct library_call {
 	u64 buffer;
 	u64 size_at; /* where the library puts the number of bytes, 0 when it returns it */
 	u64 sock; /* that a system call within this one has used */
-	u32 sent;
-	u32 unused;
+	u32 bytes; /* Go: of a call that writes */
+	u8 sent;
+	u8 counted; /* when it began: Go writes all or fails */
+	u8 handshake; /* moves no plain text, and tells the socket */
+	u8 unused;
 };
 
 struct library_object {
@@ -28,21 +31,12 @@ struct library_object {
 	u32 unused;
 };
 
-/* The socket of an object, and which connection that socket was then. */
-struct library_socket {
-	u64 sock;
-	u64 id;
-};
+#define SEARCH_STEPS 160 /* the words of an object among which its client's random is looked for */
+#define SEARCH_TRIES 4
 
-BPF_F_TABLE("hash", u64, struct library_call, tls_calls, 16384, BPF_F_NO_PREALLOC);
-BPF_TABLE("lru_hash", struct library_object, struct library_socket, tls_objects, 16384);
-
-static __always_inline void call_begin(u64 thread, u64 object, u64 buffer, u64 size_at, bool sent)
-{
-	struct library_call call = {.object = object, .buffer = buffer, .size_at = size_at, .sent = sent};
-
-	tls_calls.update(&thread, &call);
-}
+BPF_TABLE("lru_hash", u64, struct library_call, tls_calls, 32768);
+BPF_TABLE("lru_hash", struct library_object, struct known_socket, tls_objects, 16384); /* without a socket: how often it was looked for */
+BPF_TABLE("lru_hash", u32, u32, tls_layouts, 4096); /* process to the place of the random in its objects */
 
 /* The state of the plain text of *sk*, made for process *tgid* when it is new. */
 static __always_inline struct conn *plain_conn(void *sk, u32 tgid, u32 instance)
@@ -61,7 +55,7 @@ static __always_inline struct conn *plain_conn(void *sk, u32 tgid, u32 instance)
 	conn_identify(conn, sk);
 	conn->passed[0] = conn->passed[1] = 0;
 	conn->encrypted = 1;
-	l7_joined.update(&key, &conn->id);
+	l7_joined.update(&key, &conn->id); /* also of a socket that no call of the library has used itself */
 	return conn;
 }
 
@@ -69,19 +63,15 @@ static __always_inline struct conn *plain_conn(void *sk, u32 tgid, u32 instance)
 static __always_inline u64 call_socket(struct library_call *call, u32 tgid)
 {
 	struct library_object object = {.address = call->object, .tgid = tgid};
-	struct library_socket *known = tls_objects.lookup(&object), now = {};
+	struct known_socket *known = tls_objects.lookup(&object), now = {};
 	u32 instance = scope_instance_of(tgid);
 	struct conn *conn;
 
-	if (!instance || (!call->sock && !known))
+	if (!instance || (!call->sock && (!known || !known->sock)))
 		return 0;
 	now.sock = call->sock ? call->sock : known->sock;
-	if (!call->sock) { /* the socket's address may be another connection's by now */
-		conn = conn_find((void *)now.sock);
-		return conn && conn->id == known->id ? now.sock : 0;
-	}
 	conn = plain_conn((void *)now.sock, tgid, instance);
-	if (!conn)
+	if (!conn || (!call->sock && conn->id != known->id)) /* the socket's address is another connection's by now */
 		return 0;
 	now.id = conn->id;
 	if (!known || known->sock != now.sock || known->id != now.id)
@@ -116,11 +106,56 @@ static __always_inline u32 call_end(u64 thread, s64 result)
 		return 0;
 	call = *found;
 	tls_calls.delete(&thread);
+	if (call.counted || call.handshake) {
+		call_socket(&call, bpf_get_current_pid_tgid() >> 32);
+		return 0;
+	}
 	if (result > 0 && call.size_at) {
 		bpf_probe_read_user(&size, sizeof(size), (void *)call.size_at);
 		result = size;
 	}
 	return result > 0 && result < 1LL << 31 ? call_moved(&call, result) : 0;
+}
+
+/* Whether it is worth looking for the socket of this object, of which no system call has told. */
+static __always_inline bool worth_search(struct library_object *object)
+{
+	struct known_socket *known = tls_objects.lookup(object), fresh = {};
+
+	if (!known) {
+		tls_objects.update(object, &fresh);
+		return true;
+	}
+	return !known->sock && known->id++ < SEARCH_TRIES;
+}
+
+/*
+ * Programs that move the bytes themselves and hand them to the library in memory (Node, Python's asyncio): the object holds the 32 random
+ * bytes of its ClientHello, which were seen on one socket of this process and no other. Where in the object they lie is found once.
+ */
+static __always_inline void object_search(u64 address)
+{
+	struct library_object object = {.address = address, .tgid = bpf_get_current_pid_tgid() >> 32};
+	u32 tgid = object.tgid, *layout = tls_layouts.lookup(&tgid), at = layout ? *layout : 0;
+	struct hello_key key = {.tgid = tgid};
+	struct known_socket *found = NULL, now;
+
+	for (u32 i = 0; i < SEARCH_STEPS; i++) {
+		if (bpf_probe_read_user(key.random, sizeof(key.random), (void *)address + at))
+			return;
+		found = l7_hellos.lookup(&key);
+		if (found)
+			break;
+		if (layout)
+			return;
+		at += 8;
+	}
+	if (!found || !found->sock)
+		return;
+	if (!layout)
+		tls_layouts.update(&tgid, &at);
+	now = *found;
+	tls_objects.update(&object, &now);
 }
 
 static __always_inline void object_forget(u64 address)

@@ -20,16 +20,19 @@ FRAMED_PROTOCOL(tls, PROTOCOL_TLS, 1)
 #define TLS_HEADER 5
 #define TLS_TURNS 2
 #define TLS_MOST 18432
+#define TLS_RANDOM_AT 11
 #define TLS_HELLO_BYTES 44 /* up to the length of the session's id */
 #define TLS_EXTENSIONS 24
 #define TLS_NAME_BYTES 128
 #define TLS_SHORT 19 /* an encrypted alert: two bytes, their type, and the tag */
+#define TLS_FINISHED_256 53 /* an encrypted Finished: header, hash, type and tag */
+#define TLS_FINISHED_384 69
 #define TLS_INTERNAL_ERROR 80
 
 enum tls_record { TLS_CHANGE = 20, TLS_ALERT, TLS_HANDSHAKE, TLS_DATA };
 
 /* conn->ways[0].flags */
-enum tls_seen { TLS_ASKED = 1, TLS_ANSWERED = 2, TLS_SINCE_1_3 = 4, TLS_SECURE = 8 };
+enum tls_seen { TLS_ASKED = 1, TLS_ANSWERED = 2, TLS_SINCE_1_3 = 4, TLS_SECURE = 8, TLS_UNFINISHED = 16 };
 
 enum tls_step { TLS_NOTHING, TLS_ASK, TLS_KEEP_ANSWER, TLS_END, TLS_ANSWER };
 
@@ -116,6 +119,11 @@ static __always_inline u64 tls_endpoint(volatile struct framed *f)
 	return endpoint_of(text->hash);
 }
 
+static __always_inline bool tls_is_finished(u32 length)
+{
+	return length == TLS_FINISHED_256 || length == TLS_FINISHED_384;
+}
+
 /* What this record means; its outcome and status go into scratch 3 and 4. */
 static __always_inline u32 tls_step(struct conn *conn, void *sk, volatile struct framed *f, u32 kind, u32 length)
 {
@@ -145,6 +153,11 @@ static __always_inline u32 tls_step(struct conn *conn, void *sk, volatile struct
 	}
 	if (kind != TLS_DATA || (length == TLS_SHORT && (seen & TLS_SINCE_1_3 || !seen)))
 		return TLS_NOTHING;
+	if (seen & TLS_UNFINISHED) { /* the client's certificate, up to its Finished, or until the server goes on */
+		if (!f->request || tls_is_finished(length))
+			way->flags = seen & ~TLS_UNFINISHED;
+		return TLS_NOTHING;
+	}
 	if (is_joined(sk)) {
 		f->credited = 1;
 		if (in_flight(conn))
@@ -153,7 +166,7 @@ static __always_inline u32 tls_step(struct conn *conn, void *sk, volatile struct
 	}
 	if (!f->request)
 		return in_flight(conn) ? TLS_ANSWER : TLS_NOTHING;
-	return in_flight(conn) || way->number == (u32)(f->now >> 8) ? TLS_NOTHING : TLS_ASK;
+	return in_flight(conn) ? TLS_NOTHING : TLS_ASK;
 }
 
 /* Lets the head be that of the ServerHello, which ends the handshake's duration, or puts back what it was. */
@@ -176,6 +189,20 @@ static __always_inline void tls_recall(struct tls_hello *hello, volatile struct 
 	f->have = hello->bytes;
 }
 
+/* The library keeps the client's random too: so an object is found to belong to a socket that it does not read from itself. */
+static __always_inline void tls_remember(struct conn *conn, void *sk, volatile struct framed *f)
+{
+	struct known_socket now = {.sock = (u64)sk, .id = conn->id};
+	struct hello_key key = {.tgid = conn->tgid};
+	struct known_socket *before;
+
+	bpf_probe_read_kernel(key.random, sizeof(key.random), (void *)&f->head[TLS_RANDOM_AT]);
+	before = l7_hellos.lookup(&key);
+	if (before && before->sock != now.sock)
+		now.sock = 0; /* both ends are in this process: neither is guessed */
+	l7_hellos.update(&key, &now);
+}
+
 static __always_inline u32 tls_message(struct conn *conn, void *sk, volatile struct framed *f)
 {
 	volatile struct follower *way = &conn->ways[0];
@@ -192,7 +219,10 @@ static __always_inline u32 tls_message(struct conn *conn, void *sk, volatile str
 	f->length = length + TLS_HEADER;
 	f->settled = tls_step(conn, sk, f, kind, length);
 	if (f->settled == TLS_ASK) {
-		way->flags |= kind == TLS_HANDSHAKE ? TLS_ASKED : 0;
+		if (kind == TLS_HANDSHAKE) {
+			way->flags |= TLS_ASKED;
+			tls_remember(conn, sk, f);
+		}
 		framed_request(conn, sk, f, kind == TLS_HANDSHAKE ? tls_endpoint(f) : endpoint_of(PROTOCOL_TLS));
 		return FRAME_DONE;
 	}
@@ -208,10 +238,8 @@ static __always_inline u32 tls_message(struct conn *conn, void *sk, volatile str
 		bpf_probe_read_kernel(hello->answer, FRAME_HEAD_BYTES, (void *)f->head);
 		return FRAME_DONE;
 	}
-	if (!(way->flags & TLS_SECURE) && way->flags & TLS_ASKED) {
-		way->flags |= TLS_SECURE;
-		way->number = f->now >> 8; /* what else this call brings belongs to the handshake */
-	}
+	if (!(way->flags & TLS_SECURE) && way->flags & TLS_ASKED)
+		way->flags |= kind == TLS_DATA && !tls_is_finished(length) ? TLS_SECURE | TLS_UNFINISHED : TLS_SECURE;
 	f->scratch[0] = f->settled;
 	if (f->scratch[0] == TLS_END)
 		tls_recall(hello, f, false);

@@ -1,0 +1,209 @@
+"""
+The TLS libraries of the processes in scope: found in what the processes have mapped, hooked, and let go of.
+
+/proc is read only for processes that the kernel side has found to be in scope. A file is known by device and inode, and
+is opened through the process that has mapped it, so it does not matter in whose mount namespace it lies. Where the
+scope is not the whole host, hooks are bound to the processes in scope one by one: in others not even a trap is set.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from services.probe_manager import libraries, uprobes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from services.probe_manager.libraries import Library
+
+LOOK_AFTER: Final = (0, 1, 2, 4, 8, 16, 32)
+"""Rounds after a process was first seen at which it is looked at; after that one in every `LOOK_EVERY`."""
+LOOK_EVERY: Final = 60
+MOST_LINES: Final = 20_000
+"""Of one process's list of mappings."""
+MOST_FILES: Final = 64
+MOST_PROCESSES: Final = 1024
+"""Processes with hooks of their own."""
+FULL: Final = f"more than {MOST_PROCESSES} processes in scope use TLS libraries"
+PROBE: Final = "tls_l7"
+
+FileId = tuple[int, int]
+"""Device and inode."""
+
+
+class Mapped(msgspec.Struct, frozen=True):
+    """
+    A file that a process has mapped with the right to execute it.
+    """
+
+    file: FileId
+    path: str
+    at: str
+    """The range of addresses, as `/proc/<pid>/map_files` names it."""
+
+
+class _Seen:
+    """
+    One process in scope.
+    """
+
+    def __init__(self, instance: int, since: int) -> None:
+        self.instance: Final = instance
+        self.since: Final = since
+        self.files: Final[set[FileId]] = set()
+        self.links: Final[list[int]] = []
+        self.obstacle = ""
+
+
+def mapped(text: str) -> list[Mapped]:
+    """
+    Return the executable files in *text*, the content of `/proc/<pid>/maps`, each once.
+    """
+    found: dict[FileId, Mapped] = {}
+    for line in text.splitlines()[:MOST_LINES]:
+        words = line.split(maxsplit=5)
+        if len(words) < 6 or "x" not in words[1] or words[4] == "0":
+            continue
+        major, minor = (int(number, 16) for number in words[3].split(":"))
+        low, high = (int(address, 16) for address in words[0].split("-"))
+        file = (os.makedev(major, minor), int(words[4]))
+        found.setdefault(file, Mapped(file, words[5].removesuffix(" (deleted)"), f"{low:x}-{high:x}"))
+    return list(found.values())
+
+
+class Encrypted:
+    """
+    Hooks the TLS libraries of processes that come, and lets go of those of processes that went.
+    """
+
+    def __init__(self, programs: Callable[[], Mapping[str, int]], *, whole_host: bool) -> None:
+        """
+        Declare what it works with.
+
+        Args:
+            programs: returns the programs of `bpf/tls_l7.c`, function to file descriptor, when they are needed.
+            whole_host: hook files for everybody, not processes one by one.
+        """
+        self._programs: Final = programs
+        self._whole_host: Final = whole_host
+        self._round = 0
+        self._seen: Final[dict[int, _Seen]] = {}
+        self._libraries: Final[dict[tuple[FileId, int, int], Library]] = {}
+        """By file, size and time of its last change."""
+        self._shared: Final[dict[FileId, list[int]]] = {}
+        """Links that hold for every process."""
+
+    def look(self, processes: Mapping[int, int]) -> None:
+        """
+        Look at the processes in scope, pid to instance: at new ones, and now and then at old ones, which may load more.
+        """
+        for pid, seen in list(self._seen.items()):
+            if processes.get(pid) != seen.instance:  # it ended, or it runs another program by now
+                self._close(seen.links)
+                del self._seen[pid]
+        for pid, instance in processes.items():
+            seen = self._seen.setdefault(pid, _Seen(instance, self._round))
+            age = self._round - seen.since
+            if age in LOOK_AFTER or age % LOOK_EVERY == 0:
+                self._look_at(pid, seen)
+        self._round += 1
+        if self._round % LOOK_EVERY == 0:
+            self._let_go()
+
+    def obstacles(self) -> dict[int, str]:
+        """
+        Return why encrypted content cannot be seen, by process, where it cannot.
+        """
+        return {pid: seen.obstacle for pid, seen in self._seen.items() if seen.obstacle}
+
+    def close(self) -> None:
+        """
+        Remove every hook.
+        """
+        for seen in self._seen.values():
+            self._close(seen.links)
+        for links in self._shared.values():
+            self._close(links)
+        self._seen.clear()
+        self._shared.clear()
+
+    def _look_at(self, pid: int, seen: _Seen) -> None:
+        try:
+            files = mapped(Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace"))
+        except OSError:
+            return  # it has just ended
+        executable = _executable(pid)
+        paths = [file.path for file in files]
+        worth = set(libraries.worth_opening(paths))
+        for file in [one for one in files if one.path in worth or one.path == executable][:MOST_FILES]:
+            if file.file not in seen.files:
+                with contextlib.suppress(OSError), _opened(pid, file) as descriptor:
+                    self._meet(pid, seen, file.file, descriptor)
+        if libraries.is_java(paths) and not seen.files:
+            seen.obstacle = libraries.JAVA
+
+    def _meet(self, pid: int, seen: _Seen, file: FileId, descriptor: int) -> None:
+        # An offset is good for the very bytes it was found in: elsewhere a trap would lie within an instruction.
+        status = os.fstat(descriptor)
+        version = (file, status.st_size, status.st_mtime_ns)
+        if version not in self._libraries:
+            self._libraries[version] = libraries.examine(descriptor)
+        library = self._libraries[version]
+        if library.obstacle:
+            seen.obstacle = library.obstacle
+        if not library.hooks:
+            return
+        if self._whole_host:
+            if file not in self._shared:
+                self._shared[file] = self._hooked(library, descriptor, 0)
+        elif sum(1 for one in self._seen.values() if one.links) >= MOST_PROCESSES:
+            seen.obstacle = FULL
+            return
+        else:
+            seen.links.extend(self._hooked(library, descriptor, pid))
+        seen.files.add(file)
+
+    def _hooked(self, library: Library, descriptor: int, process: int) -> list[int]:
+        made: list[int] = []
+        programs, path = self._programs(), f"/proc/self/fd/{descriptor}"
+        try:
+            for hook in library.hooks:
+                program = programs[hook.program]
+                made.append(uprobes.attach(program, path, hook.offset, at_return=hook.at_return, process=process))
+        except OSError:
+            self._close(made)
+            raise
+        return made
+
+    def _let_go(self) -> None:
+        used = {file for seen in self._seen.values() for file in seen.files}
+        for file in self._shared.keys() - used:
+            self._close(self._shared.pop(file))
+
+    @staticmethod
+    def _close(links: list[int]) -> None:
+        for link in links:
+            os.close(link)
+        links.clear()
+
+
+def _executable(pid: int) -> str:
+    try:
+        return str(Path(f"/proc/{pid}/exe").readlink()).removesuffix(" (deleted)")
+    except OSError:
+        return ""
+
+
+@contextlib.contextmanager
+def _opened(pid: int, file: Mapped) -> Iterator[int]:
+    descriptor = os.open(f"/proc/{pid}/map_files/{file.at}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
