@@ -8,6 +8,7 @@
 #ifndef MESHLENS_ENGINE_H
 #define MESHLENS_ENGINE_H
 
+#include "http2_kind.h"
 #include "joined.h"
 #include "messages.h"
 
@@ -46,7 +47,7 @@ static __always_inline u32 on_bytes(struct conn *conn, void *sk, struct call_reg
 					  stream_response(pending, conn, sk, &view, bytes);
 		if (!pending->next)
 			return 0;
-		if (pending->next != PROTOCOL_HTTP1 && pending->next != RECOGNISE)
+		if (request && pending->next != RECOGNISE)
 			request_unpush(conn);
 	}
 	if (pending->next == RECOGNISE || FOLLOWED_BY_FRAMES >> (pending->next & 63) & 1)
@@ -93,7 +94,7 @@ static __always_inline u32 on_bytes(struct conn *conn, void *sk, struct call_reg
 		return false;                                                                                          \
 	}
 
-/* Programs that are called once: to name a request, to take a datagram. */
+/* Programs that are called once: to take a datagram. */
 #define ONCE(name, call)                                                                                               \
 	static __always_inline int name(void *sk)                                                                      \
 	{                                                                                                              \
@@ -109,8 +110,6 @@ static __always_inline u32 on_bytes(struct conn *conn, void *sk, struct call_reg
 		return 0;                                                                                              \
 	}
 
-ONCE(name_http, http_name(conn, sk))
-ONCE(more_http, return http_more(conn, follow))
 ONCE(take_dns, dns_datagram(conn, sk, follow))
 
 FOLLOW(redis, REDIS_TURNS, false, redis_turn, follow->request ? way->count : 0)
@@ -169,6 +168,8 @@ static __always_inline bool conn_closed(void *sk)
 		request = next_by_id(conn, sk);
 		if (!request)
 			break;
+		if (conn->protocol == PROTOCOL_HTTP2)
+			http2_closed(pending, request);
 		request_end(pending, conn, request);
 	}
 	if (in_flight(conn) && !(conn->by_id && conn->closing >= MAX_IN_FLIGHT))

@@ -189,6 +189,7 @@ static __always_inline void framed_wrong(struct conn *conn, void *sk, u32 number
 		volatile struct follower *way;                                                                         \
 		struct conn *conn;                                                                                     \
 		u32 asked;                                                                                             \
+		u64 back;                                                                                              \
                                                                                                                        \
 		if (!f)                                                                                                \
 			return 0;                                                                                      \
@@ -196,7 +197,10 @@ static __always_inline void framed_wrong(struct conn *conn, void *sk, u32 number
 		conn = conn_find(sk);                                                                                  \
 		if (!conn)                                                                                             \
 			return 0;                                                                                      \
-		way = f->request ? &conn->ways[0] : &conn->ways[1];                                                    \
+		back = f->request;                                                                                     \
+		asm volatile("%0 ^= 1" : "+r"(back));                                                                  \
+		asm volatile("%0 &= 1" : "+r"(back)); /* one pointer for the verifier to follow, not two */            \
+		way = &conn->ways[back];                                                                               \
 		for (int i = 0; i < turns_each; i++) {                                                                 \
 			if (f->need < header)                                                                          \
 				f->need = header;                                                                      \

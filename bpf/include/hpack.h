@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * HPACK, of which only a few headers matter.
+ *
+ * https://www.rfc-editor.org/rfc/rfc7541
+ *
+ * The dynamic table is addressed from its newest entry backwards. So what its entries say is kept by the number of their insertion,
+ * and nothing has to be known of those that were pushed out. An entry from before the connection was watched, or from before a
+ * place where the count became uncertain (*floor*), resolves to nothing: never to a wrong one.
+ */
+#ifndef MESHLENS_HPACK_H
+#define MESHLENS_HPACK_H
+
+#include "framing.h"
+#include "huffman.h"
+#include "text.h"
+
+#define HPACK_ENTRIES 128
+#define HPACK_STATIC 61
+#define HPACK_TABLE_BYTES 4096
+#define HPACK_ENTRY_BYTES 32
+#define HPACK_LOOK 16 /* bytes of a field that are wanted before it is looked at */
+#define HPACK_VALUE_BYTES 64 /* no longer value matters, but for that of a path */
+#define HPACK_NAME_BYTES 128 /* no name is longer */
+#define HPACK_PATH_BYTES 118 /* of a path as it was sent */
+#ifndef HPACK_PIECE_BYTES
+#define HPACK_PIECE_BYTES 24
+#endif
+
+/* What an entry is, in its low four bits; what it says stands above them. */
+enum hpack_kind {
+	HPACK_NOTHING, /* not known */
+	HPACK_OTHER, HPACK_PATH, HPACK_METHOD, HPACK_STATUS, HPACK_TYPE, HPACK_GRPC_STATUS, HPACK_TRACE,
+};
+
+#define STATUSES 0x7d329909833998c8ULL /* 200, 204, 206, 304, 400, 404 and 500, of 9 bits each */
+
+enum hpack_method { METHOD_UNKNOWN, METHOD_GET, METHOD_POST, METHOD_SPELT };
+enum hpack_type { TYPE_UNKNOWN, TYPE_GRPC, TYPE_OTHER };
+
+/* One direction of a connection. */
+struct hpack {
+	u64 entries[HPACK_ENTRIES];
+	u64 path; /* hash of the block's path, the low four bits clear; 0: not known */
+	u64 spelt; /* hash of a method that is neither GET nor POST */
+	struct huffman_bits left; /* of the text that is being read */
+	struct text_state text;
+	u32 inserted;
+	u32 floor;
+	u32 limit; /* bytes of the table */
+	u32 block_left; /* bytes of the block in this frame */
+	u32 text_left; /* bytes of the path */
+	u32 path_bytes; /* of them, in all */
+	u64 entry; /* what it says */
+	u32 start, end; /* of the field that is read, of the block: places in the head */
+	u32 digits, digit; /* that are still to be read, and the one that is */
+	u32 first, number, named, kind; /* its first byte, its last integer, the bytes of its name, enum hpack_kind */
+	u8 reading_path;
+	u8 huffman; /* the field's text is Huffman-coded */
+	u8 path_huffman; /* so is the path */
+	u8 enters; /* and will be an entry */
+	u8 broken; /* a field lies across two frames */
+	u8 method;
+	u8 type;
+	u8 path_said; /* there is a path as it was sent */
+	u8 head_bytes; /* of *head* */
+	u16 status; /* 0: not known */
+	u16 grpc_status; /* plus one; 0: not known */
+	u8 path_sent[160];
+	u8 head[128]; /* method and trace context as they were sent */
+};
+
+/* Forgets what the last block said. */
+static __always_inline void hpack_begin(volatile struct hpack *side)
+{
+	side->path = side->spelt = 0;
+	side->path_bytes = side->text_left = 0;
+	side->reading_path = side->broken = side->method = side->type = side->path_said = side->head_bytes = 0;
+	side->status = side->grpc_status = 0;
+}
+
+static __always_inline void hpack_reset(volatile struct hpack *side)
+{
+	side->inserted = side->floor = 0;
+	side->limit = HPACK_TABLE_BYTES;
+	side->block_left = 0;
+	hpack_begin(side);
+}
+
+/* Nothing that was inserted before can be found any more. */
+static __always_inline void hpack_forget(volatile struct hpack *side)
+{
+	side->floor = side->inserted;
+}
+
+static __always_inline void hpack_insert(volatile struct hpack *side, u64 entry, u32 bytes)
+{
+	u32 place = side->inserted;
+
+	asm volatile("%0 &= 127" : "+r"(place));
+	side->entries[place] = entry;
+	side->inserted++;
+	/* Up to 8/5 of it when unpacked. What does not fit may or may not be an entry: then older ones cannot be counted back to. */
+	if (HPACK_ENTRY_BYTES + bytes + (bytes >> 1) + (bytes >> 3) > side->limit)
+		hpack_forget(side);
+}
+
+static __always_inline void text_reset(volatile struct text_state *text, u64 seed)
+{
+	text->hash = text->segment_hash = mix(HASH_START, seed);
+	text->length = text->digits = text->hexadecimal = text->other = text->mode = text->at = 0;
+}
+
+/* The hash of a path, with room for what goes with it. */
+static __always_inline u64 hpack_path_of(volatile struct text_state *text)
+{
+	u64 hash = endpoint_of(text->hash) & ~15ULL;
+
+	return hash > 1024 ? hash : hash + 1024;
+}
+
+/* The two paths that everybody knows: `/` and `/index.html`. */
+static __always_inline u64 hpack_known_path(volatile struct hpack *side, bool index)
+{
+	u64 word = 0x74682e7865646e69, rest = 0x6c6d; /* "index.ht", "ml" */
+
+	text_reset(&side->text, PROTOCOL_HTTP2);
+	segment_end(&side->text, '/');
+	for (int i = 0; i < 10 && index; i++) {
+		segment_byte(&side->text, word);
+		word = word >> 8 | rest << 56;
+		rest >>= 8;
+	}
+	segment_end(&side->text, 0);
+	side->path_bytes = index ? 11 : 1;
+	side->path_said = 1;
+	side->path_huffman = 0;
+	*(volatile u64 *)&side->path_sent[0] = 0x682e7865646e692f; /* "/index.h" */
+	*(volatile u32 *)&side->path_sent[8] = 0x6c6d74; /* "tml" */
+	return hpack_path_of(&side->text);
+}
+
+/* What the indexed field *index* says, into *entry*; the two paths that everybody knows are told by their numbers. */
+static __always_inline void hpack_look_up(volatile struct hpack *side, u32 index)
+{
+	u32 back = index - HPACK_STATIC;
+
+	if (index > HPACK_STATIC) {
+		side->entry = HPACK_NOTHING;
+		if (back > HPACK_ENTRIES || back > side->inserted - side->floor)
+			return;
+		back = side->inserted - back;
+		asm volatile("%0 &= 127" : "+r"(back));
+		side->entry = side->entries[back];
+		return;
+	}
+	side->entry = HPACK_OTHER;
+	if (index == 2 || index == 3)
+		side->entry = (index == 2 ? METHOD_GET : METHOD_POST) << 4 | HPACK_METHOD;
+	if (index == 4 || index == 5)
+		side->entry = (u64)index << 4 | HPACK_PATH;
+	if (index - 8 < 7)
+		side->entry = (STATUSES >> (9 * (index - 8)) & 511) << 4 | HPACK_STATUS;
+	if (index == 31)
+		side->entry = TYPE_OTHER << 4 | HPACK_TYPE;
+}
+
+/* Takes what the field says into the block. */
+static __always_inline void hpack_say(volatile struct hpack *side)
+{
+	u64 entry = side->entry, said = entry >> 4;
+
+	switch (entry & 15) {
+	case HPACK_PATH:
+		side->path = said < 8 ? hpack_known_path(side, said == 5) : entry & ~15ULL;
+		break;
+	case HPACK_METHOD:
+		side->method = said & 3;
+		side->spelt = said >> 2;
+		break;
+	case HPACK_STATUS:
+		side->status = said;
+		break;
+	case HPACK_TYPE:
+		side->type = said;
+		break;
+	case HPACK_GRPC_STATUS:
+		side->grpc_status = said + 1;
+		break;
+	}
+}
+
+/*
+ * An integer at scratch[0], which goes on; one that is too large breaks the block. Like everything about a field it is put down in
+ * memory, where the verifier forgets by which way it came about.
+ */
+static __always_inline u32 hpack_number(volatile struct hpack *side, volatile struct framed *f, u32 mask)
+{
+	u32 at = f->scratch[0], number = head_u8(f, at) & mask, more = 0;
+
+	side->number = number;
+	if (number == mask) {
+		more = head_u8(f, ++at);
+		side->number = number + (more & 0x7f);
+	}
+	if (more & 0x80) {
+		more = head_u8(f, ++at);
+		side->number += (more & 0x7f) << 7;
+	}
+	if (more & 0x80) {
+		more = head_u8(f, ++at);
+		side->number += (more & 0x7f) << 14;
+	}
+	side->broken |= more >> 7;
+	f->scratch[0] = at + 1;
+	return side->number;
+}
+
+/* Which header has the name of *named* bytes at scratch[0], in its usual spelling or Huffman-coded. */
+static __always_inline void hpack_name(volatile struct hpack *side, volatile struct framed *f)
+{
+	u64 at = f->scratch[0], first, rest;
+	u32 length = side->named;
+
+	asm volatile("%0 &= 255" : "+r"(at));
+	bpf_probe_read_kernel((void *)&f->scratch[6], 16, (void *)&f->head[at]);
+	first = f->scratch[6];
+	rest = f->scratch[7];
+	side->kind = HPACK_OTHER;
+	if (length == 8 && first == 0x8fda3412b2c8ca9a && side->huffman)
+		side->kind = HPACK_GRPC_STATUS;
+	if (length == 8 && first == 0x3fa9851d6b21834d && side->huffman)
+		side->kind = HPACK_TRACE;
+	if (length == 9 && first == 0x59f5c94a6a49ea21 && (u8)rest == 0x7f && side->huffman)
+		side->kind = HPACK_TYPE;
+	if (length == 4 && (u32)first == 0x3fd358b9 && side->huffman)
+		side->kind = HPACK_PATH;
+	if (length == 11 && first == 0x6174732d63707267 && (rest & 0xffffff) == 0x737574)
+		side->kind = HPACK_GRPC_STATUS;
+	if (length == 11 && first == 0x7261706563617274 && (rest & 0xffffff) == 0x746e65)
+		side->kind = HPACK_TRACE;
+	if (length == 12 && first == 0x2d746e65746e6f63 && (u32)rest == 0x65707974)
+		side->kind = HPACK_TYPE;
+	if (length == 5 && (first & 0xffffffffff) == 0x687461703a)
+		side->kind = HPACK_PATH;
+}
+
+/* A number of up to three digits, the first bytes of *word*, or Huffman-coded. */
+static __always_inline void hpack_digits(volatile struct hpack *side, u32 word)
+{
+	u32 length = side->number;
+
+	word = __builtin_bswap32(word);
+	if (length < 4)
+		word |= ~0U >> (8 * (length & 3));
+	side->digits = word;
+	side->entry = 0;
+	for (int i = 0; i < 3; i++) {
+		word = side->digits;
+		side->digit = 10;
+		if (!side->huffman) {
+			side->digit = (word >> 24) - '0';
+			side->digits = word << 8 | 0xff;
+		} else if (word >> 27 < 3) {
+			side->digit = word >> 27;
+			side->digits = word << 5 | 0x1f;
+		} else if (word >> 26 > 0x18) {
+			side->digit = (word >> 26) - 0x16;
+			side->digits = word << 6 | 0x3f;
+		}
+		if (side->digit > 9)
+			break;
+		side->entry = side->entry * 10 + side->digit;
+	}
+	side->entry = side->entry << 4 | side->kind;
+}
+
+/* A method that is spelt out; its hash where it is neither GET nor POST. */
+static __always_inline void hpack_method(volatile struct hpack *side, u64 first)
+{
+	u32 length = side->number;
+
+	if (length < 8)
+		first &= (1ULL << (8 * (length & 7))) - 1;
+	side->entry = mix(mix(HASH_START, first), length << 1 | side->huffman) << 6 | METHOD_SPELT << 4 | HPACK_METHOD;
+	if (length == 3 && first == 0x544547)
+		side->entry = METHOD_GET << 4 | HPACK_METHOD;
+	if (length == 4 && first == 0x54534f50)
+		side->entry = METHOD_POST << 4 | HPACK_METHOD;
+}
+
+/* Whether it is `application/grpc`, with or without what it carries. */
+static __always_inline void hpack_type(volatile struct hpack *side, u64 first, u64 rest)
+{
+	side->entry = TYPE_OTHER << 4 | HPACK_TYPE;
+	if (side->number >= 11 && first == 0x4c3d260d62d0751d && (rest & 0xffffff) == 0x64654d)
+		side->entry = TYPE_GRPC << 4 | HPACK_TYPE;
+	if (side->number >= 16 && first == 0x746163696c707061 && rest == 0x637072672f6e6f69)
+		side->entry = TYPE_GRPC << 4 | HPACK_TYPE;
+}
+
+/* What the value of *number* bytes at scratch[0] says, as that of a header of this *kind*. */
+static __always_inline void hpack_value(volatile struct hpack *side, volatile struct framed *f)
+{
+	u64 at = f->scratch[0];
+
+	asm volatile("%0 &= 255" : "+r"(at));
+	bpf_probe_read_kernel((void *)&f->scratch[6], 16, (void *)&f->head[at]);
+	side->entry = side->kind;
+	if (side->kind == HPACK_METHOD)
+		hpack_method(side, f->scratch[6]);
+	else if (side->kind == HPACK_TYPE)
+		hpack_type(side, f->scratch[6], f->scratch[7]);
+	else if (side->kind == HPACK_STATUS || side->kind == HPACK_GRPC_STATUS)
+		hpack_digits(side, f->scratch[6]);
+}
+
+/* Puts *length* bytes at scratch[0] behind the block's head, as the trace context or as the method. */
+static __always_inline void hpack_keep(volatile struct hpack *side, volatile struct framed *f, u32 length, bool huffman, bool trace)
+{
+	u64 at = f->scratch[0], to = side->head_bytes, size = length;
+
+	if (to > 31 || size > (trace ? HPACK_VALUE_BYTES - 1 : 16))
+		return;
+	asm volatile("%0 &= 31" : "+r"(to));
+	side->head[to] = trace ? 0 : 2; /* a literal whose name is spelt out, or is :method */
+	to++;
+	if (trace) {
+		side->head[to] = 11;
+		*(volatile u64 *)&side->head[to + 1] = 0x7261706563617274;
+		*(volatile u32 *)&side->head[to + 9] = 0x746e65;
+		to += 12;
+	}
+	side->head[to] = size | (huffman ? 0x80 : 0);
+	to++;
+	asm volatile("%0 &= 255" : "+r"(at));
+	asm volatile("%0 &= 63" : "+r"(size));
+	bpf_probe_read_kernel((void *)&side->head[to], size, (void *)&f->head[at]);
+	side->head_bytes = to + size;
+}
+
+enum hpack_step { HPACK_ON, HPACK_WANTS, HPACK_PATH_COMES, HPACK_BROKEN };
+
+static __always_inline u32 hpack_taken(volatile struct hpack *side, volatile struct framed *f)
+{
+	if (side->broken || f->scratch[0] > side->end)
+		return HPACK_BROKEN;
+	side->block_left = side->end - f->scratch[0];
+	return HPACK_ON;
+}
+
+/* Takes a field at scratch[0] that is a single byte, the number of an entry; false when it is not one. */
+static __always_inline bool hpack_indexed(volatile struct hpack *side, volatile struct framed *f)
+{
+	u32 at = f->scratch[0];
+
+	side->first = head_u8(f, at);
+	if (!side->block_left || side->broken || at >= f->have || side->first < 0x81 || side->first == 0xff)
+		return false;
+	hpack_look_up(side, side->first & 0x7f);
+	hpack_say(side);
+	f->scratch[0] = at + 1;
+	side->block_left--;
+	return true;
+}
+
+/*
+ * Takes the field at scratch[0], which goes on behind it, perhaps beyond the head. WANTS: scratch[1] bytes of the head are needed;
+ * nothing was taken. The value of a path is left to be read piece by piece.
+ */
+static __always_inline u32 hpack_field(volatile struct hpack *side, volatile struct framed *f)
+{
+	side->start = f->scratch[0];
+	side->end = side->start + side->block_left;
+	f->scratch[1] = side->block_left < HPACK_LOOK ? side->end : side->start + HPACK_LOOK;
+	if (f->have < f->scratch[1])
+		return HPACK_WANTS;
+	side->first = head_u8(f, side->start);
+	if (side->first & 0x80 || (side->first & 0xe0) == 0x20) {
+		hpack_number(side, f, side->first & 0x80 ? 0x7f : 0x1f);
+		if (side->first & 0x80)
+			hpack_look_up(side, side->number);
+		else
+			side->limit = side->number;
+		if (side->first & 0x80)
+			hpack_say(side);
+		return hpack_taken(side, f);
+	}
+	hpack_number(side, f, side->first & 0x40 ? 0x3f : 0x0f);
+	side->named = 0;
+	if (side->number) {
+		hpack_look_up(side, side->number);
+		side->kind = side->entry & 15;
+	} else {
+		side->huffman = head_u8(f, f->scratch[0]) >> 7;
+		side->named = hpack_number(side, f, 0x7f);
+		f->scratch[1] = f->scratch[0] + side->named + 4;
+		if (f->scratch[1] > side->end)
+			f->scratch[1] = side->end;
+		if (side->named > HPACK_NAME_BYTES || f->scratch[0] + side->named >= side->end)
+			return HPACK_BROKEN;
+		if (f->have < f->scratch[1])
+			return HPACK_WANTS;
+		hpack_name(side, f);
+		f->scratch[0] += side->named;
+	}
+	side->huffman = head_u8(f, f->scratch[0]) >> 7;
+	hpack_number(side, f, 0x7f);
+	if (f->scratch[0] + side->number > side->end)
+		return HPACK_BROKEN;
+	if (side->kind == HPACK_PATH) {
+		side->text_left = side->path_bytes = side->number;
+		side->enters = side->first >> 6 & 1;
+		side->path_huffman = side->huffman;
+		side->block_left = side->end - f->scratch[0];
+		return HPACK_PATH_COMES;
+	}
+	side->entry = side->kind;
+	if (side->kind > HPACK_OTHER && side->number <= HPACK_VALUE_BYTES) {
+		f->scratch[1] = f->scratch[0] + side->number;
+		if (f->have < f->scratch[1])
+			return HPACK_WANTS;
+		hpack_value(side, f);
+		if (side->kind == HPACK_TRACE || (side->entry & 0x3f) == (METHOD_SPELT << 4 | HPACK_METHOD))
+			hpack_keep(side, f, side->number, side->huffman, side->kind == HPACK_TRACE);
+		hpack_say(side);
+	}
+	f->scratch[0] += side->number;
+	if (side->first & 0x40)
+		hpack_insert(side, side->entry, side->number + (side->named ? side->named : HPACK_ENTRY_BYTES));
+	return hpack_taken(side, f);
+}
+
+/* The path begins with the next byte. */
+static __always_inline void hpack_path_begin(volatile struct hpack *side)
+{
+	side->left.bits = side->left.count = 0;
+	side->reading_path = 1;
+	side->path_said = 1;
+	text_reset(&side->text, PROTOCOL_HTTP2);
+}
+
+/* A character of the path; what stands behind it does not name the endpoint. */
+static __always_inline void hpack_path_byte(volatile struct hpack *side, u32 c)
+{
+	if (side->text.mode)
+		return;
+	if (c == '?' || c == '#' || c == HUFFMAN_RARE)
+		side->text.mode = 1;
+	else if (c == '/')
+		segment_end(&side->text, c);
+	else
+		segment_byte(&side->text, c);
+}
+
+/* The path is through. Of one that is too long the last segment is not known. */
+static __always_inline void hpack_path_end(volatile struct hpack *side)
+{
+	if (side->path_bytes > HPACK_PATH_BYTES && !side->text.mode)
+		side->text.hash = mix(side->text.segment_hash, MARK_ID);
+	segment_end(&side->text, 0);
+	side->reading_path = 0;
+	side->path = hpack_path_of(&side->text);
+	if (side->enters)
+		hpack_insert(side, side->path | HPACK_PATH, side->path_bytes + HPACK_ENTRY_BYTES);
+}
+
+/* Reads on in the path; returns how many bytes of the head it took. */
+static __always_inline u32 hpack_path_piece(volatile struct hpack *side, volatile struct framed *f)
+{
+	u8 *symbols = huffman_symbols();
+	u64 to = side->path_bytes - side->text_left;
+	u32 taken = 0, symbol;
+
+	if (!symbols)
+		return 0;
+	if (to >= HPACK_PATH_BYTES) {
+		taken = side->text_left;
+		side->text_left = 0;
+		side->block_left -= taken;
+		hpack_path_end(side);
+		return taken;
+	}
+	asm volatile("%0 &= 127" : "+r"(to));
+	bpf_probe_read_kernel((void *)&side->path_sent[to], HPACK_PIECE_BYTES, (void *)f->head);
+	for (int i = 0; i < HPACK_PIECE_BYTES; i++) {
+		if (i >= f->have || !side->text_left || to + i >= HPACK_PATH_BYTES)
+			break;
+		side->text_left--;
+		taken = i + 1;
+		if (!side->path_huffman) {
+			hpack_path_byte(side, f->head[i]);
+			continue;
+		}
+		huffman_add(&side->left, f->head[i]);
+		for (int j = 0; j < 2; j++) {
+			symbol = huffman_take(&side->left, symbols);
+			if (symbol == HUFFMAN_NONE)
+				break;
+			hpack_path_byte(side, symbol);
+		}
+	}
+	side->block_left -= taken;
+	if (!side->text_left)
+		hpack_path_end(side);
+	return taken;
+}
+
+#endif

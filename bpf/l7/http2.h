@@ -1,0 +1,606 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * HTTP/2, and gRPC over it.
+ *
+ * https://www.rfc-editor.org/rfc/rfc9113
+ *
+ * A frame is read in parts: its header with the first fields, then some fields at a time, then the path in pieces. A request begins with
+ * the header block of a stream that is new. A plain one ends with the response's headers. A gRPC call ends with its trailers, which
+ * have its status; where messages stream, its duration is the time until the response began, because how long a stream is held open
+ * says nothing about the server.
+ *
+ * A sample's heads are put together anew: what the kernel made of the block, in HPACK that needs no table.
+ */
+#ifndef MESHLENS_HTTP2_H
+#define MESHLENS_HTTP2_H
+
+#include "framed.h"
+#include "hpack.h"
+#include "http2_kind.h"
+
+FRAMED_PROTOCOL(http2, PROTOCOL_HTTP2, 1)
+
+#define HTTP2_HEADER 1
+#ifndef HTTP2_TURNS
+#define HTTP2_TURNS 8
+#endif
+#ifndef HTTP2_FIELDS
+#define HTTP2_FIELDS 3 /* in one turn */
+#endif
+#ifndef HTTP2_INDEXED
+#define HTTP2_INDEXED 10 /* before them, that are only a number */
+#endif
+#define HTTP2_FRAME_BYTES 9
+#define HTTP2_PREFACE_BYTES 24
+#define HTTP2_LONGEST (1 << 20)
+#define HTTP2_UNDER_WAY 128 /* responses of gRPC calls */
+#define GRPC_PREFIX_BYTES 5
+
+enum http2_type { H2_DATA, H2_HEADERS, H2_PRIORITY, H2_RESET, H2_SETTINGS, H2_PROMISE, H2_PING, H2_GOAWAY, H2_WINDOW, H2_CONTINUATION };
+enum http2_flag { H2_END_STREAM = 1, H2_END_HEADERS = 4, H2_PADDED = 8, H2_PRIORITISED = 0x20 };
+
+struct http2_side {
+	struct hpack hpack;
+	u64 began; /* when the block's first byte came */
+	u32 stream;
+	u32 last; /* the newest stream */
+	u32 place; /* of the block in its direction */
+	u32 bytes; /* of the block's frames */
+	u32 padding;
+	u8 in_block;
+	u8 ends_block;
+	u8 ends_stream;
+	u8 promised;
+};
+
+/* The response of a gRPC call that is under way. */
+struct http2_stream {
+	u64 began;
+	u32 id;
+	u32 bytes;
+};
+
+struct http2 {
+	struct http2_side sides[2];
+	struct http2_stream streams[HTTP2_UNDER_WAY];
+};
+
+CONN_STORE(l7_http2, struct http2)
+
+struct http2_path {
+	u32 bytes;
+	u32 huffman;
+	u8 sent[120];
+};
+
+struct http2_scratch {
+	struct http2_path path;
+	u32 have;
+	u32 length;
+	u32 place;
+	u32 unused;
+	u8 head[FRAME_HEAD_BYTES];
+};
+
+BPF_TABLE("lru_hash", u64, struct http2_path, l7_http2_paths, 4096);
+BPF_TABLE("percpu_array", u32, struct http2_scratch, l7_http2_scratch, 1);
+
+/* ---- recognition ----------------------------------------------------------------------------------------------- */
+
+/* Settings, a ping, a window update or a reset as a first frame: their lengths are fixed. */
+static __always_inline bool http2_is_control(volatile struct framed *f, u32 length, u32 type, u32 flags, u32 stream)
+{
+	switch (type) {
+	case H2_SETTINGS:
+		return !stream && (flags ? flags == 1 && !length : length && length <= 96 && length % 6 == 0 && !head_u8(f, 9) &&
+								   head_u8(f, 10) - 1U < 16);
+	case H2_PING:
+		return !stream && length == 8 && flags <= 1;
+	case H2_WINDOW:
+		return length == 4 && !flags && stream < 1 << 24 && !(head_u8(f, 9) & 0x80);
+	case H2_RESET:
+		return length == 4 && !flags && stream && stream < 1 << 24 && head_be32(f, 9) < 14;
+	}
+	return false;
+}
+
+/* The preface; in the middle of a connection a frame with a header block that begins as they do, or one of fixed length. */
+static __always_inline enum match http2_match(struct conn *conn, volatile struct framed *f)
+{
+	u32 length = head_be32(f, 0) >> 8, type = head_u8(f, 3), flags = head_u8(f, 4), stream = head_be32(f, 5), first, second;
+
+	if (f->request && head_u8(f, 0) == 'P') {
+		if (f->have < 16)
+			return f->have < 4 || head_be32(f, 0) == 0x50524920 ? MATCH_MORE : MATCH_NO;
+		return head_be64(f, 0) == 0x505249202a204854 && head_be64(f, 8) == 0x54502f322e300d0a ? MATCH_YES : MATCH_NO;
+	}
+	if (head_u8(f, 0) || (f->have > 3 && (type > H2_WINDOW || length > 1 << 14)))
+		return MATCH_NO;
+	if (f->have < 11)
+		return f->have < HTTP2_FRAME_BYTES || length > f->have - HTTP2_FRAME_BYTES ? MATCH_MORE :
+		       http2_is_control(f, length, type, flags, stream) ? MATCH_YES : MATCH_NO;
+	if (stream >> 31)
+		return MATCH_NO;
+	if (type != H2_HEADERS)
+		return http2_is_control(f, length, type, flags, stream) ? MATCH_YES : MATCH_NO;
+	first = head_u8(f, flags & H2_PRIORITISED ? 14 : 9);
+	second = head_u8(f, flags & H2_PRIORITISED ? 15 : 10);
+	if (length < 2 || flags & ~(H2_END_STREAM | H2_END_HEADERS | H2_PRIORITISED) || !(flags & H2_END_HEADERS) || !(stream & 1) ||
+	    stream >= 1 << 24)
+		return MATCH_NO;
+	if (f->request)
+		return (first == 0x82 || first == 0x83) && second & 0xc0 ? MATCH_YES : MATCH_NO;
+	return first >= 0x88 && first <= 0x8e && second & 0xc0 ? MATCH_YES : MATCH_NO;
+}
+
+/* ---- heads of samples ------------------------------------------------------------------------------------------- */
+
+static __always_inline volatile struct http2_scratch *http2_scratch(void)
+{
+	u32 zero = 0;
+
+	return l7_http2_scratch.lookup(&zero);
+}
+
+/* Puts the bytes that are being read aside. */
+static __always_inline void http2_put_aside(volatile struct http2_scratch *aside, volatile struct framed *f)
+{
+	aside->have = f->have;
+	aside->length = f->length;
+	aside->place = f->place;
+	bpf_probe_read_kernel((void *)aside->head, FRAME_HEAD_BYTES, (void *)f->head);
+}
+
+static __always_inline void http2_put_back(volatile struct http2_scratch *aside, volatile struct framed *f)
+{
+	f->have = aside->have;
+	f->length = aside->length;
+	f->place = aside->place;
+	bpf_probe_read_kernel((void *)f->head, FRAME_HEAD_BYTES, (void *)aside->head);
+}
+
+static __always_inline void http2_frame_header(volatile struct framed *f, u32 bytes, u32 stream)
+{
+	f->have = f->length = bytes;
+	bytes -= HTTP2_FRAME_BYTES;
+	f->head[0] = 0;
+	f->head[1] = bytes >> 8;
+	f->head[2] = bytes;
+	f->head[3] = H2_HEADERS;
+	f->head[4] = H2_END_HEADERS;
+	*(volatile u32 *)&f->head[5] = __builtin_bswap32(stream);
+}
+
+/* `content-type: application/grpc`, at a place below 128. */
+static __always_inline u32 http2_type_field(volatile struct framed *f, u32 to)
+{
+	asm volatile("%0 &= 127" : "+r"(to));
+	f->head[to] = 0x0f;
+	f->head[to + 1] = 0x10;
+	f->head[to + 2] = 0x10;
+	*(volatile u64 *)&f->head[to + 3] = 0x746163696c707061;
+	*(volatile u64 *)&f->head[to + 11] = 0x637072672f6e6f69;
+	return to + 19;
+}
+
+/* Remembers how a path was sent that a later request names by its number, or finds it. */
+static __always_inline void http2_path_known(volatile struct http2_scratch *aside, volatile struct hpack *said)
+{
+	u64 key = said->path;
+	struct http2_path *known;
+
+	if (!key)
+		return;
+	known = l7_http2_paths.lookup(&key);
+	if (!said->path_said) {
+		if (!known)
+			return;
+		said->path_bytes = known->bytes;
+		said->path_huffman = known->huffman;
+		bpf_probe_read_kernel((void *)said->path_sent, HPACK_PATH_BYTES, known->sent);
+		said->path_said = 1;
+	} else if (!known) {
+		aside->path.bytes = said->path_bytes;
+		aside->path.huffman = said->path_huffman;
+		bpf_probe_read_kernel((void *)aside->path.sent, HPACK_PATH_BYTES, (void *)said->path_sent);
+		l7_http2_paths.update(&key, (struct http2_path *)&aside->path);
+	}
+}
+
+/* The head of a request: method, trace context, type, path. */
+static __always_inline void http2_request_head(volatile struct framed *f, volatile struct hpack *said, u32 stream)
+{
+	u32 bytes = said->path_bytes;
+	u64 to = HTTP2_FRAME_BYTES;
+
+	f->head[to] = said->method == METHOD_POST ? 0x83 : 0x82;
+	to += said->method == METHOD_GET || said->method == METHOD_POST;
+	bpf_probe_read_kernel((void *)&f->head[to], sizeof(said->head), (void *)said->head);
+	to += said->head_bytes;
+	if (said->type == TYPE_GRPC)
+		to = http2_type_field(f, to);
+	asm volatile("%0 &= 255" : "+r"(to));
+	if (said->path_said) {
+		f->head[to++] = 4;
+		f->head[to++] = (bytes < 127 ? bytes : 127) | (said->path_huffman ? 0x80 : 0);
+		if (bytes >= 127) {
+			f->head[to++] = ((bytes - 127) & 0x7f) | 0x80;
+			f->head[to++] = (bytes - 127) >> 7;
+		}
+		asm volatile("%0 &= 255" : "+r"(to));
+		bpf_probe_read_kernel((void *)&f->head[to], HPACK_PATH_BYTES, (void *)said->path_sent);
+		to += bytes;
+	}
+	http2_frame_header(f, to, stream);
+	if (f->have > FRAME_HEAD_BYTES || bytes > HPACK_PATH_BYTES)
+		f->have = to - bytes + HPACK_PATH_BYTES;
+}
+
+/* The head of a response: `:status`, of gRPC also the type and `grpc-status`. */
+static __always_inline void http2_response_head(volatile struct framed *f, u32 stream, u32 http, bool grpc, u32 status)
+{
+	u64 to = HTTP2_FRAME_BYTES;
+
+	f->head[to] = 0x08;
+	f->head[to + 1] = 3;
+	f->head[to + 2] = '0' + http / 100 % 10;
+	f->head[to + 3] = '0' + http / 10 % 10;
+	f->head[to + 4] = '0' + http % 10;
+	to = http ? to + 5 : to;
+	if (grpc) {
+		to = http2_type_field(f, to);
+		asm volatile("%0 &= 127" : "+r"(to));
+		f->head[to] = 0;
+		f->head[to + 1] = 11;
+		*(volatile u64 *)&f->head[to + 2] = 0x6174732d63707267;
+		*(volatile u32 *)&f->head[to + 10] = 0x2737574;
+		f->head[to + 14] = '0' + status / 10 % 10;
+		f->head[to + 15] = '0' + status % 10;
+		to += 16;
+	}
+	http2_frame_header(f, to, stream);
+}
+
+/* ---- requests and responses ------------------------------------------------------------------------------------- */
+
+/* gRPC's status for one of HTTP, where the trailers are missing. */
+static __always_inline u32 grpc_of_http(u32 status)
+{
+	switch (status) {
+	case 0:
+	case 200:
+		return 0;
+	case 400:
+		return 13;
+	case 401:
+		return 16;
+	case 403:
+		return 7;
+	case 404:
+		return 12;
+	case 429:
+	case 502:
+	case 503:
+	case 504:
+		return 14;
+	}
+	return 2;
+}
+
+/* gRPC's status for a stream that was reset. */
+static __always_inline u32 grpc_of_reset(u32 code)
+{
+	return code == 7 ? 14 : code == 8 ? 1 : code == 11 ? 8 : code == 12 ? 7 : 13;
+}
+
+/* Whose fault it is: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS are the server's. */
+static __always_inline u32 grpc_outcome(u32 status)
+{
+	if (!status)
+		return OUTCOME_OK;
+	return status > 16 || 0xf014 >> status & 1 ? OUTCOME_SERVER_ERROR : OUTCOME_CLIENT_ERROR;
+}
+
+/* A header block from the client is complete. */
+static __always_inline void http2_request(struct conn *conn, void *sk, volatile struct framed *f, volatile struct http2_side *side,
+					  struct http2 *all)
+{
+	volatile struct http2_scratch *aside = http2_scratch();
+	volatile struct hpack *said = &side->hpack;
+	u64 endpoint = said->path;
+	u32 place = side->stream >> 1;
+	struct request *request;
+
+	if (!aside)
+		return;
+	side->last = side->stream;
+	http2_path_known(aside, said);
+	if (endpoint && said->method == METHOD_SPELT)
+		endpoint = (mix(endpoint, said->spelt) | 1024) & ~15ULL;
+	if (endpoint)
+		endpoint |= said->method;
+	http2_put_aside(aside, f);
+	http2_request_head(f, said, side->stream);
+	f->place = side->place;
+	f->began = side->began;
+	f->spoken = said->type == TYPE_GRPC ? PROTOCOL_GRPC : 0;
+	request = framed_request_id(conn, sk, f, side->stream, endpoint);
+	http2_put_back(aside, f);
+	if (!request)
+		return;
+	request->bytes = side->bytes;
+	request->kind = (said->type == TYPE_GRPC ? HTTP2_GRPC : 0) | (side->ends_stream ? HTTP2_ENDED : 0);
+	asm volatile("%0 &= 127" : "+r"(place));
+	((volatile struct http2 *)all)->streams[place].id = 0;
+}
+
+/*
+ * What came for *request*: the rest of it, or of its response. Sets scratch[3] to 1 when it ends it: then scratch[4] is the outcome,
+ * scratch[5] the status, and f->spoken says what it was.
+ */
+static __always_inline void http2_progress(volatile struct framed *f, volatile struct http2_side *side, struct request *request,
+					   volatile struct http2_stream *stream, u32 type)
+{
+	u32 status = side->hpack.status, code = f->scratch[5], elapsed;
+	bool grpc;
+
+	if (type == H2_HEADERS && !f->request && side->hpack.type == TYPE_GRPC)
+		request->kind |= HTTP2_GRPC;
+	grpc = request->kind & HTTP2_GRPC;
+	f->spoken = grpc ? PROTOCOL_GRPC : 0;
+	if (type == H2_RESET) {
+		f->scratch[3] = 1;
+		f->scratch[5] = grpc ? grpc_of_reset(code) : 0;
+		f->scratch[4] = grpc ? grpc_outcome(f->scratch[5]) : f->request ? OUTCOME_NO_RESPONSE : OUTCOME_SERVER_ERROR;
+		return;
+	}
+	if (f->request) {
+		request->bytes += side->bytes;
+		request->kind |= side->ends_stream ? HTTP2_ENDED : 0;
+		return;
+	}
+	if (stream->id == side->stream)
+		stream->bytes += side->bytes;
+	if (type == H2_HEADERS && status >= 100 && status < 200)
+		return;
+	if (!grpc || side->ends_stream) {
+		f->scratch[3] = grpc || type == H2_HEADERS;
+		if (grpc)
+			status = side->hpack.grpc_status ? side->hpack.grpc_status - 1 : type == H2_DATA ? 2 : grpc_of_http(status);
+		f->scratch[5] = status;
+		f->scratch[4] = grpc ? grpc_outcome(status) : status >= 500 ? OUTCOME_SERVER_ERROR :
+				status >= 400 ? OUTCOME_CLIENT_ERROR : OUTCOME_OK;
+		return;
+	}
+	if (type == H2_HEADERS && !(request->kind & HTTP2_ANSWERED)) {
+		elapsed = (side->began - request->start_ns) >> HTTP2_ANSWER_SHIFT;
+		request->kind |= HTTP2_ANSWERED | (request->kind & HTTP2_ENDED ? 0 : HTTP2_STREAMS) | elapsed << 8;
+		stream->id = side->stream;
+		stream->began = side->began;
+		stream->bytes = side->bytes;
+	} else if (type == H2_DATA && side->bytes > HTTP2_FRAME_BYTES) {
+		if (request->kind & HTTP2_WHOLE)
+			request->kind |= HTTP2_STREAMS;
+		if (!(request->kind & HTTP2_PART))
+			request->kind |= f->scratch[4];
+	}
+}
+
+/* What a data frame of a response holds of its first message: all, all and more, or a part. */
+static __always_inline u32 http2_message_in(volatile struct framed *f, u32 length)
+{
+	u32 message = head_be32(f, HTTP2_FRAME_BYTES + 1) + GRPC_PREFIX_BYTES;
+
+	if (length < GRPC_PREFIX_BYTES || message > length)
+		return HTTP2_PART;
+	return message == length ? HTTP2_WHOLE : HTTP2_WHOLE | HTTP2_STREAMS;
+}
+
+/* Ends *request* as scratch[4] and [5] say. */
+static __always_inline void http2_finish(struct conn *conn, volatile struct framed *f, volatile struct http2_side *side,
+					 struct request *request, volatile struct http2_stream *stream)
+{
+	volatile struct http2_scratch *aside = http2_scratch();
+	bool grpc = request->kind & HTTP2_GRPC;
+	u32 known = stream->id == side->stream, bytes = known ? stream->bytes : f->request ? 0 : side->bytes;
+
+	if (!aside)
+		return;
+	http2_put_aside(aside, f);
+	http2_response_head(f, side->stream, grpc ? 200 : f->scratch[5], grpc, f->scratch[5]);
+	f->began = side->began;
+	if (request->kind & HTTP2_STREAMS && known)
+		f->began = stream->began;
+	f->length = bytes;
+	stream->id = 0;
+	framed_finish(conn, f, request, f->scratch[4], f->scratch[5]);
+	http2_put_back(aside, f);
+}
+
+/* A frame of a stream is there, or a header block: what it means for the stream's request. */
+static __always_inline void http2_event(struct conn *conn, void *sk, volatile struct framed *f, volatile struct http2_side *side,
+					struct http2 *all, u32 type)
+{
+	u32 place = side->stream >> 1;
+	volatile struct http2_stream *stream;
+	struct request *request;
+
+	if (!(side->stream & 1) || side->promised)
+		return;
+	asm volatile("%0 &= 127" : "+r"(place));
+	stream = &all->streams[place];
+	if (f->request && type == H2_HEADERS && side->stream > side->last) {
+		http2_request(conn, sk, f, side, all);
+		return;
+	}
+	request = framed_find(conn, sk, side->stream);
+	if (!request) {
+		if (!f->request && type == H2_HEADERS && side->hpack.status >= 200 && side->stream > 1)
+			response_unexpected(conn);
+		return;
+	}
+	f->scratch[3] = 0;
+	http2_progress(f, side, request, stream, type);
+	if (f->scratch[3])
+		http2_finish(conn, f, side, request, stream);
+}
+
+/* ---- frames ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * The header of a frame. Returns the bytes of it that are needed, HTTP2_READ when it is read: then the block's fields begin at
+ * scratch[0], or f->length is set and scratch[2] says whether it is one that matters.
+ */
+#define HTTP2_READ 0
+
+static __always_inline u32 http2_frame(volatile struct framed *f, volatile struct http2_side *side)
+{
+	u32 length = head_be32(f, 0) >> 8, type = head_u8(f, 3), flags = head_u8(f, 4), stream = head_be32(f, 5), extra = 0;
+
+	f->scratch[2] = 0;
+	if (f->have < HTTP2_FRAME_BYTES)
+		return HTTP2_FRAME_BYTES;
+	if (f->request && head_be32(f, 0) == 0x50524920 && type == ' ') {
+		f->length = HTTP2_PREFACE_BYTES;
+		return f->have < HTTP2_PREFACE_BYTES ? HTTP2_PREFACE_BYTES : HTTP2_READ;
+	}
+	if (length > HTTP2_LONGEST || type > 0x20 || stream >> 31)
+		return FRAME_WRONG;
+	f->length = HTTP2_FRAME_BYTES + length;
+	if (type == H2_HEADERS || type == H2_PROMISE || type == H2_CONTINUATION) {
+		if (type != H2_CONTINUATION && flags & H2_PADDED)
+			extra++;
+		if (type == H2_HEADERS && flags & H2_PRIORITISED)
+			extra += 5;
+		if (type == H2_PROMISE)
+			extra += 4;
+		if (extra > length || !stream)
+			return FRAME_WRONG;
+		if (f->have < HTTP2_FRAME_BYTES + extra)
+			return HTTP2_FRAME_BYTES + extra;
+		side->padding = type != H2_CONTINUATION && flags & H2_PADDED ? head_u8(f, HTTP2_FRAME_BYTES) : 0;
+		if (extra + side->padding > length)
+			return FRAME_WRONG;
+		if (type != H2_CONTINUATION) {
+			hpack_begin(&side->hpack);
+			side->bytes = 0;
+			side->began = f->began;
+			side->place = f->place;
+			side->stream = stream;
+			side->promised = type == H2_PROMISE;
+			side->ends_stream = type == H2_HEADERS && flags & H2_END_STREAM;
+		}
+		side->bytes += HTTP2_FRAME_BYTES + length;
+		side->hpack.block_left = length - extra - side->padding;
+		side->ends_block = !!(flags & H2_END_HEADERS);
+		side->in_block = 1;
+		f->scratch[0] = HTTP2_FRAME_BYTES + extra;
+		return HTTP2_READ;
+	}
+	if (type != H2_DATA && type != H2_RESET)
+		return HTTP2_READ;
+	extra = type == H2_RESET ? 4 : !f->request && length >= GRPC_PREFIX_BYTES ? GRPC_PREFIX_BYTES : 0;
+	if (!stream || (type == H2_RESET && length != 4))
+		return FRAME_WRONG;
+	if (f->have < HTTP2_FRAME_BYTES + extra)
+		return HTTP2_FRAME_BYTES + extra;
+	side->stream = stream;
+	side->bytes = f->length;
+	side->began = f->began;
+	side->promised = 0;
+	side->ends_stream = type == H2_DATA && flags & H2_END_STREAM;
+	side->hpack.status = side->hpack.grpc_status = 0;
+	f->scratch[2] = type == H2_RESET ? 2 : 1;
+	f->scratch[4] = type == H2_DATA && !(flags & H2_PADDED) ? http2_message_in(f, length) : HTTP2_PART;
+	f->scratch[5] = head_be32(f, HTTP2_FRAME_BYTES);
+	return HTTP2_READ;
+}
+
+/* Reads fields of the block at scratch[0]; returns the bytes of the head that are needed when not even one was whole. */
+static __always_inline u32 http2_fields(volatile struct framed *f, volatile struct http2_side *side)
+{
+	u64 start;
+	u32 step;
+
+	for (int i = 0; i < HTTP2_INDEXED && hpack_indexed(&side->hpack, f); i++)
+		;
+	for (int i = 0; i < HTTP2_FIELDS; i++) {
+		if (!side->hpack.block_left || side->hpack.broken)
+			break;
+		start = f->scratch[0];
+		if (start > 128 || (start && start >= f->have))
+			break;
+		step = hpack_field(&side->hpack, f);
+		f->settled = step;
+		step = f->settled;
+		if (step == HPACK_BROKEN)
+			side->hpack.broken = 1;
+		if (step == HPACK_WANTS)
+			f->scratch[0] = start;
+		if (step == HPACK_WANTS || step == HPACK_BROKEN)
+			break;
+		if (step == HPACK_PATH_COMES) {
+			hpack_path_begin(&side->hpack);
+			if (!side->hpack.text_left)
+				hpack_path_end(&side->hpack);
+			break;
+		}
+	}
+	return f->scratch[1];
+}
+
+static __always_inline u32 http2_message(struct conn *conn, void *sk, volatile struct framed *f)
+{
+	struct http2 *all = l7_http2_of(sk, true);
+	volatile struct http2_side *side;
+	volatile struct follower *way;
+	u32 type = H2_HEADERS, wanted = 0;
+	u64 back;
+
+	if (!all)
+		return FRAME_WRONG;
+	back = f->request;
+	asm volatile("%0 ^= 1" : "+r"(back));
+	asm volatile("%0 &= 1" : "+r"(back)); /* one pointer for the verifier to follow, not two */
+	side = &all->sides[back];
+	way = &conn->ways[back];
+	if (!way->type) {
+		way->type = 1;
+		hpack_reset(&side->hpack);
+		side->in_block = side->last = 0;
+	}
+	f->credited = 1;
+	f->scratch[0] = 0;
+	if (side->hpack.reading_path) {
+		f->scratch[0] = hpack_path_piece(&side->hpack, f);
+	} else {
+		if (!side->in_block)
+			wanted = http2_frame(f, side);
+		if (wanted)
+			return wanted;
+		if (side->in_block)
+			wanted = http2_fields(f, side);
+	}
+	if (side->in_block) {
+		if (side->hpack.broken) { /* its field is passed over, and all that comes behind it in the frame */
+			f->scratch[0] += side->hpack.block_left;
+			side->hpack.block_left = 0;
+			hpack_forget(&side->hpack);
+		}
+		f->length = f->scratch[0];
+		if (side->hpack.block_left || side->hpack.reading_path)
+			return f->length ? FRAME_DONE : wanted;
+		f->length += side->padding;
+		side->in_block = 0;
+		if (!side->ends_block)
+			return FRAME_DONE;
+	} else if (f->scratch[2]) {
+		type = f->scratch[2] == 2 ? H2_RESET : H2_DATA;
+	} else {
+		return FRAME_DONE;
+	}
+	http2_event(conn, sk, f, side, all, type);
+	return FRAME_DONE;
+}
+
+#endif
