@@ -7,9 +7,8 @@
  * emits:     maps l7_series_0 and l7_series_1 (requests by series), ring l7_samples
  * kernel:    6.3; 5.11 with the fall-back
  * cost:      1.1 us per request (two calls), 2 us with the fall-back; 0.1 us per socket call out of scope
- * misses:    bytes under splice and io_uring (counted as content not seen); HTTP requests that come in one packet
- *            behind another (counted as lost); TLS is not looked into; sockets that are not IPv4 or IPv6; with the
- *            fall-back also all of io_uring, unseen
+ * misses:    bytes under splice and io_uring (counted as content not seen); TLS is not looked into; sockets that are
+ *            not IPv4 or IPv6; with the fall-back also all of io_uring, unseen
  */
 #include "engine.h"
 
@@ -85,20 +84,6 @@ int tp_btf__sock_send_length(u64 *ctx)
 	return 0;
 }
 
-int tail__sock_recv_length__1(u64 *ctx)
-{
-	name_http((void *)ctx[0]);
-	tails_sock_recv_length.call(ctx, HTTP_MORE);
-	return 0;
-}
-
-int tail__sock_recv_length__61(u64 *ctx)
-{
-	if (more_http((void *)ctx[0]))
-		tails_sock_recv_length.call(ctx, HTTP_MORE);
-	return 0;
-}
-
 int tail__sock_recv_length__60(u64 *ctx)
 {
 	return take_dns((void *)ctx[0]);
@@ -165,20 +150,6 @@ int tp_btf__sys_exit(u64 *ctx)
 	next = conn ? on_bytes(conn, sk, &call, sent, bytes) : 0;
 	if (next)
 		tails_sys_exit.call(ctx, next);
-	return 0;
-}
-
-int tail__sys_exit__1(u64 *ctx)
-{
-	name_http(NULL);
-	tails_sys_exit.call(ctx, HTTP_MORE);
-	return 0;
-}
-
-int tail__sys_exit__61(u64 *ctx)
-{
-	if (more_http(NULL))
-		tails_sys_exit.call(ctx, HTTP_MORE);
 	return 0;
 }
 

@@ -69,7 +69,7 @@ struct conn {
 	u8 infer_tries;
 	u8 peer_tries;
 	u8 line_words; /* of line that tell its request apart from others */
-	u8 answer_bytes; /* of a response's head that came in pieces */
+	u8 unused_answer;
 	u8 unknown_samples;
 	u8 midstream; /* bytes went by before it was watched */
 	u8 by_id; /* responses name their requests; else they come in order */
@@ -99,7 +99,7 @@ struct conn {
 	u64 unnamed_endpoint; /* PostgreSQL: of the unnamed statement */
 	u32 groups_opened; /* PostgreSQL: batches that the client has ended, that the server has answered */
 	u32 groups_done;
-	u32 answer_before; /* bytes of the oldest request's response that came with earlier calls */
+	u32 line_kind; /* HTTP: what the response of the request that has line depends on */
 	u32 unused;
 	u64 name; /* PostgreSQL: hash of the name that is being read */
 	u64 parsed; /* PostgreSQL: hash of the name of the statement that was parsed last */
@@ -107,7 +107,7 @@ struct conn {
 	u64 answer_ns; /* when the oldest request's response began, if that was with an earlier call */
 	struct follower ways[2]; /* of requests, of responses */
 	u32 line_total; /* bytes of the call that brought the line */
-	u32 line_more; /* requests that came behind it in that call */
+	u32 line_more; /* run.h: whose run it is */
 	u64 line_endpoint;
 	u64 line[LINE_WORDS]; /* the beginning of the request that has this endpoint */
 	u8 answer[32]; /* the upper half stays empty, as that of head does */

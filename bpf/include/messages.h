@@ -49,15 +49,12 @@ static __always_inline void request_more(volatile struct pending *pending, struc
 		late_bytes(pending, conn, bytes, 0);
 }
 
-/* What may be the first bytes of a request while another is in flight: HTTP that pipelines. */
-static __always_inline bool http_pipelined(struct conn *conn, struct view *view)
+static __always_inline void request_or_late(volatile struct pending *pending, struct conn *conn, void *sk, bool request, u32 bytes)
 {
-	u64 first = 0;
-
-	if (conn->protocol != PROTOCOL_HTTP1 || !view_ready(view) || view->here < 8)
-		return false;
-	bpf_probe_read_user(&first, 8, (void *)view->at);
-	return http_request_match(first, 8) == MATCH_YES;
+	if (request)
+		request_more(pending, conn, sk, bytes);
+	else
+		late_bytes(pending, conn, 0, bytes);
 }
 
 /* What conn->gathering says: whose head is not complete. */
@@ -76,13 +73,8 @@ static __always_inline enum match head_judge(struct conn *conn)
 {
 	u64 first = *(u64 *)conn->head;
 	u32 bytes = conn->head_bytes;
-	enum match match = http_request_match(first, bytes);
+	enum match match = redis_match(first, bytes);
 
-	if (match == MATCH_YES)
-		conn->protocol = PROTOCOL_HTTP1;
-	if (match != MATCH_NO || conn->protocol == PROTOCOL_HTTP1)
-		return match;
-	match = redis_match(first, bytes);
 	if (match == MATCH_YES)
 		conn->protocol = PROTOCOL_REDIS;
 	if (match != MATCH_NO)
@@ -155,17 +147,15 @@ static __always_inline u32 recognise(void *sk)
 }
 
 /*
- * Bytes of requests of a protocol that is not followed. Returns the program that goes on with them: the one that names HTTP requests,
- * or the one of a protocol that was just recognised.
+ * Bytes of requests of a protocol that is not followed. Returns the program that goes on with them: the one of a protocol
+ * that was just recognised.
  */
 static __always_inline u32 stream_request(volatile struct pending *pending, struct conn *conn, void *sk, struct view *view,
 					  u32 thread, bool sent, u32 bytes)
 {
 	struct request *newest;
 
-	if (conn->protocol == PROTOCOL_HTTP1 && !in_flight(conn))
-		conn->overflowed = 0;
-	if (conn->gathering != GATHERS_REQUEST && (!in_flight(conn) || http_pipelined(conn, view)))
+	if (conn->gathering != GATHERS_REQUEST && !in_flight(conn))
 		head_begin(conn, sk, pending->now, thread, sent, bytes);
 	if (!conn->gathering) {
 		request_more(pending, conn, sk, bytes);
@@ -183,32 +173,26 @@ static __always_inline u32 stream_request(volatile struct pending *pending, stru
 		return pending->settled == MATCH_YES ? conn->protocol : 0;
 	if (conn->protocol == PROTOCOL_UNKNOWN && conn->infer_tries < INFER_TRIES)
 		return RECOGNISE;
-	if (conn->protocol == PROTOCOL_HTTP1) {
-		/* The rest of a body whose request is answered already. */
-		request_unpush(conn);
-		late_bytes(pending, conn, bytes, 0);
-	}
 	return 0;
 }
 
 /*
  * What nobody recognised: the first bytes out are a request, the first bytes back its response. Bytes that no request asked for may
- * be a greeting: returns the program that looks at them.
+ * be a greeting, or answer what was asked before the connection was watched: returns the program that looks at them.
  */
 static __always_inline u32 stream_response(volatile struct pending *pending, struct conn *conn, void *sk,
 						 struct view *view, u32 bytes)
 {
+	if (in_flight(conn) && conn->midstream && !conn->popped && http_begins_answer(view)) {
+		/* What was taken for a request is the rest of one that began before. */
+		conn->popped = conn->pushed = 0;
+		conn->protocol = PROTOCOL_HTTP1;
+		conn->gathering = 0;
+		return PROTOCOL_HTTP1;
+	}
 	if (in_flight(conn)) {
-		pending_begin(pending, pending->now, bytes + conn->answer_before, view->at, view_ready(view) ? view->here : 0);
+		pending_begin(pending, pending->now, bytes, view->at, view_ready(view) ? view->here : 0);
 		pending->answer_address = view->at;
-		if (conn->protocol == PROTOCOL_HTTP1 && !http_response(conn, view, pending)) {
-			conn->answer_before += bytes;
-			return 0;
-		}
-		if (conn->answer_ns)
-			pending->now = conn->answer_ns;
-		conn->answer_ns = 0;
-		conn->answer_before = 0;
 		conn->gathering = 0;
 		request_pop(pending, conn, sk);
 		return 0;
@@ -220,15 +204,12 @@ static __always_inline u32 stream_response(volatile struct pending *pending, str
 		head_gather(conn, view);
 		return RECOGNISE;
 	}
-	if (conn->protocol == PROTOCOL_HTTP1 && http_begins_answer(view))
-		response_expected(conn);
-	else
-		answer_unknown(pending, conn, bytes);
+	answer_unknown(pending, conn, bytes);
 	return 0;
 }
 
 /*
- * The usual request, without a detour: nothing else is in flight, and it begins like the last one. False leaves everything as
+ * The usual HTTP request, without a detour: nothing else is in flight, and it begins like the last one. False leaves everything as
  * it was, but for the head's bytes.
  */
 static __always_inline bool quick_request(volatile struct pending *pending, struct conn *conn, struct call_registers *call,
@@ -236,7 +217,8 @@ static __always_inline bool quick_request(volatile struct pending *pending, stru
 {
 	u64 take = bytes;
 
-	if (conn->gathering || in_flight(conn) || bytes != conn->line_total || !call_is_plain(call->number))
+	if (in_flight(conn) || bytes != conn->line_total || http_place(&conn->ways[0]) || conn->overflowed ||
+	    !call_is_plain(call->number))
 		return false;
 	if (take > REQUEST_HEAD_BYTES)
 		take = REQUEST_HEAD_BYTES;
@@ -252,37 +234,57 @@ static __always_inline bool quick_request(volatile struct pending *pending, stru
 	conn->one.endpoint = conn->line_endpoint;
 	conn->one.bytes = bytes;
 	conn->one.offset = conn->passed[sent] - bytes;
+	conn->one.kind = conn->line_kind;
 	conn->pushed++;
-	conn->overflowed = conn->line_more;
-	if (conn->line_more)
-		lost_add(LOST_HTTP_PIPELINED, conn->line_more);
 	return true;
 }
 
-/* The usual response, without a detour: its head is whole in the first piece. False leaves everything as it was. */
+/* The first piece of the bytes of a call; false when it cannot be had quickly. */
+static __always_inline bool quick_piece(struct call_registers *call, struct user_piece *piece)
+{
+	struct user_message message;
+	u64 pieces = call->buffer;
+
+	if (call_is_plain(call->number)) {
+		piece->base = call->buffer;
+		return true;
+	}
+	if (call->number == CALL_SENDMSG || call->number == CALL_RECVMSG) {
+		if (bpf_probe_read_user(&message, sizeof(message), (void *)call->buffer))
+			return false;
+		pieces = message.pieces;
+	} else if (call->number != CALL_WRITEV && call->number != CALL_READV) {
+		return false;
+	}
+	return !bpf_probe_read_user(piece, sizeof(*piece), (void *)pieces);
+}
+
+/*
+ * The usual HTTP response, without a detour: its status is in the first piece. So is the rest of a response's body. False leaves
+ * everything as it was.
+ */
 static __always_inline bool quick_response(volatile struct pending *pending, struct conn *conn, void *sk,
 					   struct call_registers *call, u32 bytes)
 {
-	struct user_piece piece = {.base = call->buffer, .length = bytes};
+	struct user_piece piece = {.length = bytes};
 
-	if (!in_flight(conn) || conn->answer_bytes || conn->answer_before)
+	if (http_place(&conn->ways[1]) > HTTP_LOOSE || !quick_piece(call, &piece))
 		return false;
-	if (call->number == CALL_WRITEV || call->number == CALL_READV) {
-		if (bpf_probe_read_user(&piece, sizeof(piece), (void *)call->buffer))
-			return false;
-		if (piece.length > bytes)
-			piece.length = bytes;
-	} else if (!call_is_plain(call->number)) {
-		return false;
-	}
+	if (piece.length > bytes)
+		piece.length = bytes;
 	if (piece.length < ANSWER_BYTES || bpf_probe_read_user(conn->answer, ANSWER_BYTES, (void *)piece.base))
 		return false;
 	pending->settled = http_status(conn->answer);
-	if (pending->settled < 200)
+	if (!in_flight(conn) && !pending->settled && conn->ways[1].state == HTTP_LOOSE) {
+		late_bytes(pending, conn, 0, bytes);
+		return true;
+	}
+	if (!in_flight(conn) || pending->settled < 200)
 		return false;
 	pending_begin(pending, pending->now, bytes, piece.base, piece.length);
-	http_ending(pending, pending->settled);
-	conn->gathering = 0;
+	pending->outcome = http_outcome(pending->settled);
+	pending->status = pending->settled;
+	conn->ways[1].state = HTTP_LOOSE;
 	request_pop(pending, conn, sk);
 	return true;
 }
@@ -292,6 +294,12 @@ static __always_inline void stream_unseen(volatile struct pending *pending, stru
 {
 	volatile struct follower *way = request ? &conn->ways[0] : &conn->ways[1];
 
+	if (conn->protocol == PROTOCOL_HTTP1) {
+		if (http_unseen(conn, way, request, bytes))
+			lost_count(LOST_CONTENT_NOT_SEEN);
+		request_or_late(pending, conn, sk, request, bytes);
+		return;
+	}
 	if (is_followed(conn)) {
 		if (way->skip < bytes)
 			follow_lost(conn);

@@ -4,18 +4,23 @@
  *
  * https://www.rfc-editor.org/rfc/rfc9112
  *
- * A request begins where the connection is quiet and the bytes name a method; what follows until the response is its
- * rest. The endpoint is the method with the path: no query, ids collapsed. A response begins with the first bytes
- * after a request; 1xx is none (101 ends the requests of the connection).
+ * The endpoint is the method with the path: no query, ids collapsed. A response begins with the first bytes after a request; 1xx
+ * is none. 101 hands the connection to the protocol that the request asked for, an answered CONNECT to whatever comes.
+ *
+ * Most requests on a connection begin like the one before and have its length, and their responses are whole in one piece as far
+ * as their status goes: quick_request and quick_response (messages.h) take these. All others come here.
  */
 #ifndef MESHLENS_HTTP_H
 #define MESHLENS_HTTP_H
 
-#include "follow.h"
+#include "http_stream.h"
 #include "pairing.h"
-#include "text.h"
 
-#define HTTP_TURNS 128 /* as many bytes in one program; up to 4 kB in all */
+FRAMED_PROTOCOL(http, PROTOCOL_HTTP1, 1)
+
+#define HTTP_HEADER 1
+#define HTTP_TURNS 6
+#define HTTP_SEARCH_RUNS 16 /* of the program, in one call, in which a response is looked for */
 #define ANSWER_BYTES 12 /* "HTTP/1.1 200" */
 
 /* Are the first bytes, of which there are *bytes*, the word of *length*, or may they become it? */
@@ -52,100 +57,66 @@ static __always_inline enum match http_request_match(u64 first, u32 bytes)
 	}
 	if (bytes < 2)
 		return MATCH_MORE;
-	if ((first >> 8 & 0xff) == 'O')
+	switch (first >> 8 & 0xff) {
+	case 'O':
 		return word_match(first, bytes, 0x2054534f50, 5); /* "POST " */
-	if ((first >> 8 & 0xff) == 'U')
-		return word_match(first, bytes, 0x20545550, 4); /* "PUT " */
+	case 'U':
+		return (first >> 16 & 0xff) == 'R' ? word_match(first, bytes, 0x204547525550, 6) : /* "PURGE " */
+						     word_match(first, bytes, 0x20545550, 4); /* "PUT " */
+	case 'R':
+		return word_match(first, bytes, 0x444e4946504f5250, 8); /* "PROPFIND" */
+	}
 	return word_match(first, bytes, 0x204843544150, 6); /* "PATCH " */
 }
 
-/*
- * Works out the endpoint of the newest request from the head; when its name is not whole yet, more of the head is gathered. Runs
- * in a program of its own, because most requests on a connection begin like the one before.
- */
-static __always_inline void http_name(struct conn *conn, void *sk)
+/* A request's whole line, or the beginning of a response to what was asked before the connection was watched. */
+static __always_inline enum match http_match(struct conn *conn, volatile struct framed *f)
 {
-	volatile struct text_state *text = text_start(PROTOCOL_HTTP1);
-	u32 bytes = conn->head_bytes, words;
-	struct request *newest;
-	u8 c = 0;
+	enum match match;
+	u32 end = 0;
 
-	if (!text)
-		return;
-	for (u32 i = 0; i < REQUEST_HEAD_BYTES; i++) {
-		/* Volatile: else the compiler joins both bounds into one that verifiers before 6.8 do not understand. */
-		if (i >= *(volatile u32 *)&conn->head_bytes)
-			break;
-		c = conn->head[i];
-		text->at = i;
-		if (c == '?' || c == '#' || c == '\r' || c == '\n' || (c == ' ' && text->mode))
-			break;
-		if (c == ' ' || c == '/')
-			segment_end(text, c);
-		else
-			segment_byte(text, c);
-		if (c == ' ')
-			text->mode = 1;
+	if (!f->request) {
+		match = word_match(http_word(f, 0), f->have, HTTP_WORD, 7);
+		return match == MATCH_YES && f->have < HTTP_STATUS_BYTES ? MATCH_MORE : match;
 	}
-	conn->gathering = text->at + 1 >= bytes && bytes < REQUEST_HEAD_BYTES;
-	newest = newest_request(conn, sk);
-	if (conn->gathering || !newest)
-		return;
-	segment_end(text, 0);
-	newest->endpoint = endpoint_of(text->hash);
-	words = (text->at + 8) >> 3;
-	conn->line_words = words <= LINE_WORDS && words * 8 <= bytes ? words : 0;
-	conn->line_endpoint = newest->endpoint;
-	for (u32 i = 0; i < LINE_WORDS; i++)
-		conn->line[i] = ((u64 *)conn->head)[i];
+	match = http_request_match(http_word(f, 0), f->have);
+	if (match != MATCH_YES)
+		return match;
+	for (u32 i = 0; i < FRAME_HEAD_BYTES; i++) {
+		if (i >= *(volatile u32 *)&f->have)
+			return f->have < FRAME_HEAD_BYTES ? MATCH_MORE : MATCH_YES;
+		f->settled = i;
+		if (f->head[i] == '\n')
+			break;
+	}
+	end = f->settled;
+	if (head_u8(f, end) != '\n')
+		return MATCH_YES;
+	if (head_u8(f, end - 1) == '\r')
+		end--;
+	return (http_word(f, end - 8) & HTTP_WORD_MASK) == HTTP_WORD ? MATCH_YES : MATCH_NO;
 }
 
-/* The first four bytes of a method with what follows it. */
-static __always_inline bool is_method(u32 word)
+/* The status of a response whose head begins so; 0 when it is none. */
+static __always_inline u32 http_status(u8 *answer)
 {
-	return word == 0x20544547 || word == 0x54534f50 || word == 0x44414548 || word == 0x20545550 || word == 0x454c4544 ||
-	       word == 0x4954504f || word == 0x43544150;
+	if (*(u32 *)answer != 0x50545448 || answer[4] != '/' || !is_digit(answer[9]))
+		return 0;
+	return (answer[9] - '0') * 100 + (answer[10] - '0') * 10 + (answer[11] - '0');
 }
 
-/*
- * Looks through a call that brought a new line for requests behind the first: an empty line with a method after it. They are lost,
- * and so stated; their responses are passed over. True when there is more to look through.
- */
-static __always_inline bool http_more(struct conn *conn, volatile struct follow *follow)
+static __always_inline bool http_begins_answer(struct view *view)
 {
-	volatile struct follower *way = &conn->ways[0];
-	u8 c;
+	u64 first = 0;
 
-	for (int i = 0; i < HTTP_TURNS; i++) {
-		if (way->count > 4)
-			break;
-		if (follow->chunk_at >= follow->chunk_bytes && !follow_refill((struct follow *)follow))
-			break;
-		c = follow_byte(follow);
-		if (way->state == 4) {
-			way->number = way->number >> 8 | (u32)c << 24;
-			way->count++;
-			if (way->count == 4 && is_method(way->number)) {
-				way->pending++;
-				way->count = way->state = 0;
-			} else if (way->count == 4) {
-				way->count = 5; /* a body: what it holds is not looked at */
-			}
-		} else if (c == (way->state & 1 ? '\n' : '\r')) {
-			way->state++;
-		} else {
-			way->state = c == '\r';
-		}
-	}
-	if (way->count <= 4 && (follow->chunk_at < follow->chunk_bytes || follow->view.left) && ++follow->turns < MAX_TAIL_CALLS)
-		return true;
-	conn->line_total = follow->bytes;
-	conn->line_more = way->pending;
-	way->pending = way->count = way->state = way->number = 0;
-	if (conn->line_more)
-		lost_add(LOST_HTTP_PIPELINED, conn->line_more);
-	conn->overflowed += conn->line_more;
-	return false;
+	if (view_ready(view) && view->here >= 8)
+		bpf_probe_read_user(&first, 8, (void *)view->at);
+	return (first & HTTP_WORD_MASK) == HTTP_WORD;
+}
+
+static __always_inline u32 http_outcome(u32 status)
+{
+	return status >= 500 ? OUTCOME_SERVER_ERROR : status >= 400 ? OUTCOME_CLIENT_ERROR : OUTCOME_OK;
 }
 
 /* Whether the head begins like the last one whose name was worked out. */
@@ -164,76 +135,199 @@ static __always_inline bool http_same_line(struct conn *conn)
 	return true;
 }
 
-/* Gathers the first bytes of a response; true when there are enough, or when no more will come in this call. */
-static __always_inline bool http_answer(struct conn *conn, struct view *view)
+/* A request that one call brought, alone and whole: the next that begins like it needs no reading. */
+static __always_inline void http_remember(struct conn *conn, volatile struct framed *f, u64 endpoint, u32 name_bytes, u32 kind)
 {
-	u64 have, take;
+	u32 words = (name_bytes + 8) >> 3;
 
-	for (int piece = 0; piece < 3; piece++) {
-		have = conn->answer_bytes;
-		if (have >= ANSWER_BYTES)
-			return true;
-		if (!view_ready(view))
-			continue;
-		take = ANSWER_BYTES - have;
-		if (take > view->here)
-			take = view->here;
-		asm volatile("%0 &= 15" : "+r"(take));
-		asm volatile("%0 &= 15" : "+r"(have));
-		if (bpf_probe_read_user(&conn->answer[have], take, (void *)view->at))
-			return true;
-		conn->answer_bytes = have + take;
-		view_skip(view, take);
+	conn->line_words = words <= LINE_WORDS && words * 8 <= f->have ? words : 0;
+	conn->line_endpoint = endpoint;
+	conn->line_kind = kind;
+	conn->line_total = f->bytes;
+	bpf_probe_read_kernel(conn->line, sizeof(conn->line), (void *)f->head);
+}
+
+/* A part of a request is in f->length: of a new one, whose line is whole, or of the newest. */
+static __always_inline void http_request_part(struct conn *conn, void *sk, volatile struct follower *way, volatile struct framed *f,
+					      bool fresh)
+{
+	volatile struct text_state *text = http_text();
+	struct request *newest;
+
+	if (!text)
+		return;
+	if (!fresh) {
+		newest = newest_request(conn, sk);
+		if (!newest)
+			return;
+		newest->bytes += f->length;
+		newest->kind = way->type;
+		f->credited = 1;
+		return;
 	}
-	return conn->answer_bytes >= ANSWER_BYTES;
+	segment_end(text, 0);
+	text->hash = endpoint_of(text->hash);
+	if (in_flight(conn) || conn->overflowed || way->type & HTTP_IS_CONNECT)
+		conn->ways[1].flags |= HTTP_EXACT;
+	newest = framed_request(conn, sk, f, text->hash);
+	if (newest)
+		newest->kind = way->type;
+	conn->line_total = 0;
+	if (way->state == HTTP_START && f->length == f->bytes && !f->before && way->type <= HTTP_IS_HEAD)
+		http_remember(conn, f, text->hash, text->at, way->type);
 }
 
-static __always_inline bool http_begins_answer(struct view *view)
+/* The connection is another protocol's from here on. */
+static __always_inline void http_hand_over(struct conn *conn, u32 status, u32 kind)
 {
-	u64 first = 0;
-
-	if (view_ready(view) && view->here >= 8)
-		bpf_probe_read_user(&first, 8, (void *)view->at);
-	return (first & 0xffffffffffffff) == 0x2e312f50545448; /* "HTTP/1." */
+	conn->protocol = PROTOCOL_UNKNOWN;
+	if (status == 101) {
+		conn->protocol = kind & HTTP_WEBSOCKET ? PROTOCOL_WEBSOCKET : kind & HTTP_H2C ? PROTOCOL_HTTP2 : PROTOCOL_UNKNOWN;
+		if (!(FOLLOWED_BY_FRAMES >> (conn->protocol & 63) & 1))
+			conn->ignored = IGNORED;
+	}
+	conn->infer_tries = conn->gathering = 0;
+	conn->line_total = 0;
+	conn->bound_endpoint = conn->unnamed_endpoint = 0;
+	__builtin_memset(conn->ways, 0, sizeof(conn->ways));
 }
 
-/* The status of a response whose head begins so; 0 when it is none. */
-static __always_inline u32 http_status(u8 *answer)
+/* A part of a response is in f->length: the first, with the status, or more of it. */
+static __always_inline void http_response_part(struct conn *conn, void *sk, volatile struct follower *way, volatile struct framed *f,
+					       bool fresh)
 {
-	if (*(u32 *)answer != 0x50545448 || answer[4] != '/' || !is_digit(answer[9]))
+	volatile struct pending *pending = pending_here();
+	u32 status = way->number;
+
+	if (!fresh || !pending)
+		return;
+	if (status < 200 && status != 101) {
+		way->pending += f->length; /* these bytes belong to the response that will come */
+		f->credited = 1;
+		return;
+	}
+	if (f->late) {
+		late_bytes(pending, conn, 0, f->late);
+		f->late = 0;
+	}
+	framed_response(conn, sk, f, http_outcome(status), status);
+	f->late += way->pending;
+	way->pending = 0;
+}
+
+/* Whether a response begins here; MORE when there are too few bytes to say. */
+static __always_inline enum match http_answers(volatile struct framed *f)
+{
+	enum match match = word_match(http_word(f, 0), f->have, HTTP_WORD, 7);
+
+	if (match == MATCH_NO)
+		return MATCH_NO;
+	return f->have < HTTP_STATUS_BYTES ? MATCH_MORE : MATCH_YES;
+}
+
+/* What there is to do before the steps: more bytes to ask for, or all done. 0: nothing. */
+static __always_inline u32 http_before(struct conn *conn, void *sk, volatile struct follower *way, volatile struct framed *f,
+				       u64 *left)
+{
+	enum match answers;
+
+	f->length = 0;
+	if (way->state >= HTTP_BODY) {
+		if (way->flags & HTTP_UNTOUCHED && !in_flight(conn) && http_request_match(http_word(f, 0), f->have) == MATCH_YES) {
+			way->state = HTTP_START; /* refused before it was sent: this is the next request */
+		} else {
+			http_body(left, way, f);
+			return FRAME_TAKEN;
+		}
+	}
+	f->scratch[STEP_SEARCH] = 0;
+	if (way->state > HTTP_LOOSE)
 		return 0;
-	return (answer[9] - '0') * 100 + (answer[10] - '0') * 10 + (answer[11] - '0');
+	f->scratch[STEP_FRESH] = 1;
+	if (f->request) {
+		f->length = head_u8(f, 0) == '\r' || head_u8(f, 0) == '\n';
+		return f->length ? FRAME_TAKEN : 0;
+	}
+	answers = http_answers(f);
+	if (answers == MATCH_MORE)
+		return HTTP_STATUS_BYTES;
+	if (answers == MATCH_YES)
+		return 0;
+	way->state = HTTP_LOOSE;
+	f->scratch[STEP_FRESH] = 0;
+	f->scratch[STEP_SEARCH] = 1;
+	if (in_flight(conn) && f->turns < HTTP_SEARCH_RUNS)
+		return 0;
+	f->length = http_remaining(f);
+	return FRAME_TAKEN;
 }
 
-static __always_inline void http_ending(volatile struct pending *pending, u32 status)
+/* The steps are through with what there is of the head. Returns the bytes to ask for, 0 when f->length is set. */
+static __always_inline u32 http_after(volatile struct follower *way, volatile struct framed *f, u32 mode)
 {
-	pending->status = status;
-	if (status >= 500)
-		pending->outcome = OUTCOME_SERVER_ERROR;
-	else if (status >= 400)
-		pending->outcome = OUTCOME_CLIENT_ERROR;
+	f->length = f->scratch[STEP_LINE];
+	if (mode == MODE_END)
+		return 0;
+	if (f->scratch[STEP_SEARCH] || way->state == HTTP_LONG) {
+		f->length = f->have;
+		return 0;
+	}
+	if (f->length)
+		return 0;
+	if (f->have < FRAME_HEAD_BYTES)
+		return f->have + 1;
+	f->length = f->have;
+	return way->state == HTTP_SIZE ? FRAME_WRONG : 0;
 }
 
-/* Whether these bytes begin the response of the oldest request; if so, how it ended. */
-static __always_inline bool http_response(struct conn *conn, struct view *view, volatile struct pending *pending)
+/* What the steps have found out. Returns the bytes to ask for, 0 when f->length is set. */
+static __always_inline u32 http_found(struct conn *conn, volatile struct follower *way, volatile struct framed *f, u64 *left)
 {
-	u32 status;
+	u32 mode = f->scratch[STEP_MODE], asked;
 
-	if (!http_answer(conn, view)) {
-		if (!conn->answer_ns)
-			conn->answer_ns = pending->now;
-		return false;
+	if (mode == MODE_WRONG) {
+		f->length = http_remaining(f);
+		f->scratch[STEP_FRESH] = 0;
+		return conn->pushed ? 0 : FRAME_WRONG;
 	}
-	conn->answer_bytes = 0;
-	status = http_status(conn->answer);
-	if (status >= 100 && status < 200 && status != 101) {
-		conn->answer_ns = 0;
-		return false;
+	asked = http_after(way, f, mode);
+	if (asked || f->scratch[STEP_SEARCH])
+		return asked;
+	if (mode != MODE_END) {
+		way->state = f->scratch[STEP_LINE] ? HTTP_HEAD : HTTP_LONG;
+		return 0;
 	}
-	if (status == 101)
-		conn->ignored = IGNORED;
-	http_ending(pending, status);
-	return true;
+	f->scratch[STEP_OVER] = !f->request && way->state != HTTP_SIZE && !(way->flags & HTTP_TRAILERS) &&
+				(way->number == 101 || (way->type & HTTP_IS_CONNECT && way->number / 100 == 2));
+	if (!f->scratch[STEP_OVER])
+		http_head_end(left, way, f);
+	return 0;
+}
+
+static __always_inline u32 http_message(struct conn *conn, void *sk, volatile struct framed *f)
+{
+	u32 back = http_back(f);
+	volatile struct follower *way = &conn->ways[back];
+	u64 *left = &conn->bound_endpoint + back;
+
+	f->scratch[STEP_OVER] = f->scratch[STEP_FRESH] = 0;
+	f->settled = http_before(conn, sk, way, f, left);
+	if (f->settled && f->settled != FRAME_TAKEN)
+		return f->settled;
+	if (!f->settled) {
+		if (!http_steps(conn, sk, way, f))
+			return FRAME_DONE; /* of no length: the next turn goes on */
+		f->settled = http_found(conn, way, f, left);
+		if (f->settled)
+			return f->settled;
+	}
+	if (f->request)
+		http_request_part(conn, sk, way, f, f->scratch[STEP_FRESH]);
+	else
+		http_response_part(conn, sk, way, f, f->scratch[STEP_FRESH]);
+	if (f->scratch[STEP_OVER])
+		http_hand_over(conn, way->number, way->type);
+	return FRAME_DONE;
 }
 
 #endif

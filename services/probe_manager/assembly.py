@@ -21,11 +21,19 @@ SOURCES: Final = Path(__file__).resolve().parents[2] / "bpf"
 NATIVE: Final = (Protocol.POSTGRESQL, Protocol.REDIS)
 """Followed by programs of their own, byte by byte."""
 
+ALWAYS: Final = frozenset({"http"})
+"""Framed protocols that the other parts of the probe know by name."""
+
 _INCLUDE: Final = re.compile(r'^#include "([^"]+)"$', re.MULTILINE)
 _FRAMED: Final = re.compile(r"^FRAMED_PROTOCOL\((\w+), PROTOCOL_(\w+), (\d+)\);?$", re.MULTILINE)
 _STORE: Final = re.compile(r"^CONN_STORE\((\w+), (struct \w+)\);?$", re.MULTILINE)
 _PROGRAMS: Final = re.compile(r"^FRAMED_PROGRAMS\((\w+), (.+)\);?$", re.MULTILINE)
 _HEADERS, _MATCHERS, _FORGET = "FRAMED_HEADERS", "FRAMED_MATCHERS", "FORGET_STORES"
+
+_FUNCTION: Final = re.compile(r"^int (\w+)\(u64 \*ctx\)\n\{.*?^\}\n", re.MULTILINE | re.DOTALL)
+_PLACE: Final = re.compile(r"tail__(?:sock_recv_length|sys_exit|uprobe)__(\d+)$")
+RECOGNISE: Final = 62
+"""The place of the program that asks all matchers; `bpf/include/framed.h` has the same number."""
 
 _STORE_TEXT: Final = """\
 #ifdef FALLBACK
@@ -95,7 +103,7 @@ def framed_protocols(wanted: frozenset[str] | None = None) -> list[Framed]:
     found: dict[int, Framed] = {}
     for path in sorted((SOURCES / "l7").glob("*.h")):
         said = _FRAMED.search(path.read_text(encoding="utf-8"))
-        if said is None or (wanted is not None and path.stem not in wanted):
+        if said is None or (wanted is not None and path.stem not in wanted | ALWAYS):
             continue
         if said[1] != path.stem or said[2] not in Protocol.__members__:
             raise ConfigError(f"bpf/l7/{path.name} declares {said[0]}: the file's name and a known number are needed")
@@ -149,3 +157,19 @@ def _programs(framed: list[Framed], tracepoint: str, sock: str) -> str:
     loops = [f"FRAMED({f.name}, {f.name}_number, {f.name.upper()}_HEADER, {f.name.upper()}_TURNS)" for f in framed]
     programs = [_PROGRAM_TEXT.format(tracepoint=tracepoint, slot=f.number, name=f.name, sock=sock) for f in framed]
     return "\n".join([*loops, *programs])
+
+
+def parts(text: str) -> tuple[str, str]:
+    """
+    Return an assembled probe without the programs of framed protocols, and with these alone, empty where it has none.
+    """
+    numbers = {framed.number for framed in framed_protocols() if framed.name not in ALWAYS} | {RECOGNISE}
+
+    def is_framed(function: str) -> bool:
+        found = _PLACE.match(function)
+        return found is not None and int(found[1]) in numbers
+
+    def kept(*, framed: bool) -> str:
+        return _FUNCTION.sub(lambda match: match[0] if is_framed(match[1]) is framed else "", text)
+
+    return kept(framed=False), kept(framed=True) if any(is_framed(one[1]) for one in _FUNCTION.finditer(text)) else ""

@@ -222,23 +222,6 @@ def test_a_long_body_is_one_request(lab: Lab) -> None:
     assert (3, 201) == (series.requests, series.status)
 
 
-def test_requests_that_share_a_packet_are_stated(lab: Lab) -> None:
-    """
-    Of requests that come in one packet the first is counted and the others are lost by a stated cause, to the unit.
-    """
-    port = nginx(lab)
-    connection = lab.stream(port)
-    request = b"GET /together HTTP/1.1\r\nHost: somebody\r\n\r\n"
-    for size in (3, 3, 3, 1, 1, 7, 3, 1):
-        connection.sendall(request * size)
-        got = b""
-        while got.count(b"hello world") < size:
-            got += connection.recv(65536)
-
-    assert 8 == requests_of(lab.served(port, Protocol.HTTP1))
-    assert {"http_pipelined": 22 - 8} == lab.lost()
-
-
 def test_peeking_is_not_reading(lab: Lab) -> None:
     """
     A server that looks at its requests before it reads them is not counted twice.

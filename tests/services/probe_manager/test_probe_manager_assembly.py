@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from services.probe_manager.assembly import SOURCES, assemble, framed_protocols
+from services.probe_manager.assembly import ALWAYS, RECOGNISE, SOURCES, assemble, framed_protocols, parts
 from services.probe_manager.node import wanted_protocols
 from shared.errors import ConfigError
 from shared.messages.kernel import Protocol
@@ -41,13 +41,28 @@ def test_magic_words_are_asked_before_mere_structure() -> None:
 
 def test_only_what_is_wanted_is_put_in() -> None:
     """
-    A protocol that is off leaves nothing behind, not even in the masks.
+    A protocol that is off leaves nothing behind, not even in the masks; HTTP is never off.
     """
     without = assemble(PROBE, frozenset())
 
-    assert "#define FOLLOWED_BY_FRAMES 0x0ULL" in without
+    assert f"#define FOLLOWED_BY_FRAMES {1 << Protocol.HTTP1:#x}ULL" in without
     assert "dns_tcp_match" not in without
-    assert [] == framed_protocols(frozenset())
+    assert ["http"] == [framed.name for framed in framed_protocols(frozenset())]
+
+
+def test_framed_protocols_are_a_part_of_their_own() -> None:
+    """
+    Every program is in one of the two parts: those of framed protocols, and the one that recognises them, in the second.
+    """
+    text = assemble(PROBE)
+    whole, first, second = (set(re.findall(r"^int (\w+)\(u64", one, re.MULTILINE)) for one in (text, *parts(text)))
+    later = {framed.number for framed in framed_protocols() if framed.name not in ALWAYS} | {RECOGNISE}
+
+    assert whole == first | second
+    assert set() == first & second
+    assert later == {int(name.rpartition("__")[2]) for name in second}
+    assert ("", text) != parts(text)
+    assert "" == parts(assemble(SOURCES / "listen_queue.c"))[1]
 
 
 def test_nothing_is_left_to_write_out() -> None:
@@ -67,6 +82,6 @@ def test_switched_off_protocols() -> None:
     Those named are left out; a name that nobody knows is an error that says which there are.
     """
     assert wanted_protocols("") is None
-    assert {framed.name for framed in framed_protocols()} - {"dns_tcp"} == wanted_protocols(" dns_tcp, ")
+    assert frozenset(framed.name for framed in framed_protocols()) - {"dns_tcp"} == wanted_protocols(" dns_tcp, ")
     with pytest.raises(ConfigError, match=r"names no protocol: dnstcp; there are .*dns_tcp"):
         wanted_protocols("dnstcp")
