@@ -5,9 +5,10 @@ A probe is compiled by bcc in a child process that ends afterwards, because the 
 What comes out are instructions and the shapes of maps; maps are then made here, or adopted from bpffs when another
 probe or an earlier run has made them, and the programs are loaded with these. A map with one name is one map for all.
 
-A function's name says where it is attached: `tp_btf__<tracepoint>` (typed), `raw_tracepoint__<tracepoint>`,
-`bpf_iter__<target>` or `bpf_iter__bpf_map_elem__<map>`. A probe with a fall-back is compiled a second time with
-`FALLBACK` defined when the kernel refuses its preferred hooks.
+Functions are attached where their names say (`programs.py`). A probe with a fall-back is compiled a second time with
+`FALLBACK` defined when the kernel refuses its preferred hooks. The programs of framed protocols are a part of their
+own: `begin` attaches a probe without them, `finish` brings them in while the probe already counts; until then what
+they would recognise counts as of no known protocol.
 
 Layout in bpffs: `<pins>/<fingerprint of all sources and settings>/{maps/<map>, probes/<probe>:<variant>/<function>}`.
 """
@@ -27,41 +28,16 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from services.probe_manager import bpf
-from services.probe_manager.assembly import SOURCES, assemble
+from services.probe_manager.assembly import SOURCES, assemble, framed_protocols, parts
 from services.probe_manager.btf import Btf
 from services.probe_manager.compiler import Compiled, Unit
+from services.probe_manager.loaded import FALLBACK, PREFERRED, Loaded, Part, RefusedError
+from services.probe_manager.programs import ITERATOR, RAW, TAIL, TYPED, USER, hook, place, point, target, with_maps
 from services.probe_manager.shelf import Shelf
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-PREFERRED, FALLBACK = "preferred", "fallback"
-_LOAD_MAP: Final = 0x18
-_TYPED, _RAW, _ITERATOR, _TAIL = "tp_btf__", "raw_tracepoint__", "bpf_iter__", "tail__"
-_USER: Final = ("uprobe__", "uretprobe__")
-"""Attached by uprobes.py, as the functions of programs and libraries are found."""
-
-
-class Loaded(msgspec.Struct, frozen=True):
-    """
-    A probe that is attached.
-    """
-
-    name: str
-    variant: str
-    """`preferred` or `fallback`"""
-    links: dict[str, int]
-    """Function to the file descriptor of its link."""
-    programs: dict[str, int]
-    """Function to the file descriptor of its program."""
-
-    @property
-    def hook(self) -> str:
-        """
-        Return the attach points in words.
-        """
-        return ", ".join(sorted(_hook(function) for function in self.links))
 
 
 class Kernel:
@@ -96,17 +72,18 @@ class Kernel:
         self._shelf: Final = Shelf(cache, self._home.name) if cache else None
         self._maps: Final[dict[str, bpf.Map]] = {}
         self.probes: Final[dict[str, Loaded]] = {}
+        self._unfinished: Final[list[Part]] = []
         for older in list(pins.iterdir()) if pins.exists() else []:
             if older != self._home:
                 _remove(older)
         self.adopted: Final = (self._home / "maps").exists()
         """True when the maps, and what they hold, come from an earlier run."""
-        for part in ("maps", "probes"):
+        for part in ("maps", "probes", "finished"):
             (self._home / part).mkdir(parents=True, exist_ok=True)
 
     def load(self, name: str, *, fallback: bool = False) -> Loaded:
         """
-        Attach the probe *name*, or adopt it where it is attached.
+        Attach the whole probe *name*, or adopt it where it is attached.
 
         Args:
             name: the file in `bpf/` without its suffix.
@@ -115,9 +92,32 @@ class Kernel:
         Raises:
             OSError: the kernel refuses it; the text is the verifier's.
         """
+        loaded = self.begin(name, fallback=fallback)
+        self.finish(strict=True)
+        return loaded
+
+    def begin(self, name: str, *, fallback: bool = False) -> Loaded:
+        """
+        Attach the probe *name* without its framed protocols, as `load` does.
+        """
         loaded = self._adopt(name) or self._load(name, fallback)
         self.probes[name] = loaded
         return loaded
+
+    def finish(self, *, strict: bool = False) -> dict[str, str]:
+        """
+        Bring in the framed protocols of all probes that have begun; return those that the kernel refuses, and why.
+
+        May run in a thread of its own beside everything but `load`, `unload` and `close`.
+
+        Args:
+            strict: raise the first refusal.
+        """
+        refused: dict[str, str] = {}
+        while self._unfinished:
+            part = self._unfinished.pop(0)
+            refused |= self._finish(part, strict=strict)
+        return refused
 
     def unload(self, name: str) -> None:
         """
@@ -126,7 +126,8 @@ class Kernel:
         loaded = self.probes.pop(name, None)
         if loaded is not None:
             _close(loaded)
-            _remove(self._home / "probes" / f"{name}:{loaded.variant}")
+            for part in ("probes", "finished"):
+                _remove(self._home / part / f"{name}:{loaded.variant}")
 
     def map(self, name: str) -> bpf.Map:
         """
@@ -172,7 +173,7 @@ class Kernel:
         """
         Return the figures of the programs of the probe *name*.
         """
-        return [bpf.program_figures(program) for program in self.probes[name].programs.values()]
+        return [bpf.program_figures(program) for program in list(self.probes[name].programs.values())]
 
     def enumerators(self, name: str) -> dict[str, int]:
         """
@@ -184,6 +185,7 @@ class Kernel:
         """
         Let go of everything; with *remove* the probes are detached, else they go on until they are adopted.
         """
+        self._unfinished.clear()
         for loaded in self.probes.values():
             _close(loaded)
         for held in self._maps.values():
@@ -199,10 +201,11 @@ class Kernel:
             if not folder.exists():
                 continue
             held = {path.name: bpf.pinned(path) for path in folder.iterdir()}
-            links = {function: fd for function, fd in held.items() if not function.startswith(_USER)}
+            links = {function: fd for function, fd in held.items() if not function.startswith(USER)}
             programs = {function: bpf.program_by_id(bpf.link_program_id(link)) for function, link in links.items()}
             programs |= {function: fd for function, fd in held.items() if function not in links}
             if links:
+                self._has_parts(name, variant, assemble(SOURCES / f"{name}.c", self._protocols))
                 return Loaded(name, variant, links, programs)
         return None
 
@@ -211,11 +214,38 @@ class Kernel:
         can_fall_back = bool(re.search(r"^#\s*if(n?def| .*defined).*\bFALLBACK\b", text, re.MULTILINE))
         if not (fallback and can_fall_back):
             try:
-                return self._attach(name, PREFERRED, self._compile(name, text, []))
+                return self._attach(name, PREFERRED, text)
             except OSError as refusal:
                 if not can_fall_back or refusal.errno not in (errno.ENOENT, errno.EINVAL, errno.EACCES):
                     raise
-        return self._attach(name, FALLBACK, self._compile(name, text, ["-DFALLBACK=1"]))
+        return self._attach(name, FALLBACK, text)
+
+    def _has_parts(self, name: str, variant: str, text: str) -> None:
+        _, second = parts(text)
+        if second and not (self._home / "finished" / f"{name}:{variant}").exists():
+            self._unfinished.append(Part(name, variant, second))
+
+    def _finish(self, part: Part, *, strict: bool) -> dict[str, str]:
+        flags = ["-DFALLBACK=1"] if part.variant == FALLBACK else []
+        compiled = self._compile(part.probe, part.text, flags)
+        try:
+            programs = self._verify(compiled)
+        except RefusedError as refusal:
+            if strict:
+                raise
+            kept = frozenset(one.name for one in framed_protocols(self._protocols)) - refusal.protocols.keys()
+            text = parts(assemble(SOURCES / f"{part.probe}.c", kept))[1]
+            return refusal.protocols | self._finish(Part(part.probe, part.variant, text), strict=True)
+        loaded = self.probes.get(part.probe)
+        if loaded is None:  # switched off meanwhile
+            for program in programs.values():
+                os.close(program)
+            return {}
+        loaded.programs.update(programs)
+        for function in sorted(programs, key=place):  # the program that recognises comes last
+            self._set_tail(function, programs[function])
+        (self._home / "finished" / f"{part.probe}:{part.variant}").mkdir(exist_ok=True)
+        return {}
 
     def _compile(self, name: str, text: str, flags: list[str]) -> Compiled:
         found = {**self._btf.defines(text), **self._defines}
@@ -238,14 +268,14 @@ class Kernel:
             self._shelf.put(unit, compiled)
         return compiled
 
-    def _attach(self, name: str, variant: str, compiled: Compiled) -> Loaded:
-        descriptors = {item.marker: self._make(map_name, item.shape) for map_name, item in compiled.maps.items()}
+    def _attach(self, name: str, variant: str, text: str) -> Loaded:
+        compiled = self._compile(name, parts(text)[0], ["-DFALLBACK=1"] if variant == FALLBACK else [])
         loaded = Loaded(name, variant, {}, {})
         try:
-            self._verify(compiled, descriptors, loaded.programs)
-            for function in [function for function in loaded.programs if function.startswith(_TAIL)]:
+            loaded.programs.update(self._verify(compiled))
+            for function in [function for function in loaded.programs if function.startswith(TAIL)]:
                 self._set_tail(function, loaded.programs[function])
-            for function in [function for function in loaded.programs if not function.startswith((_TAIL, *_USER))]:
+            for function in [function for function in loaded.programs if not function.startswith((TAIL, *USER))]:
                 loaded.links[function] = self._link(function, loaded.programs[function])
         except OSError as refusal:
             _close(loaded)
@@ -254,27 +284,33 @@ class Kernel:
         folder.mkdir(exist_ok=True)
         for function, link in loaded.links.items():
             bpf.pin(link, folder / function)
-        for function in [function for function in loaded.programs if function.startswith(_USER)]:
+        for function in [function for function in loaded.programs if function.startswith(USER)]:
             bpf.pin(loaded.programs[function], folder / function)
+        self._has_parts(name, variant, text)
         return loaded
 
-    def _verify(self, compiled: Compiled, descriptors: Mapping[int, int], programs: dict[str, int]) -> None:
+    def _verify(self, compiled: Compiled) -> dict[str, int]:
         """
         Load every function: the kernel checks them, which takes most of a start, on all processors at once.
         """
+        descriptors = {item.marker: self._make(name, item.shape) for name, item in compiled.maps.items()}
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             waiting = {
-                function: pool.submit(self._program, function, _with_maps(code, descriptors))
+                function: pool.submit(self._program, function, with_maps(code, descriptors))
                 for function, code in compiled.functions.items()
             }
-        refused: OSError | None = None
+        programs: dict[str, int] = {}
+        refused: dict[str, OSError] = {}
         for function, done in waiting.items():
             try:
                 programs[function] = done.result()
             except OSError as refusal:
-                refused = OSError(refusal.errno, f"{function}: {refusal.strerror}")
-        if refused is not None:
-            raise refused
+                refused[function] = refusal
+        if refused:
+            for program in programs.values():
+                os.close(program)
+            raise RefusedError(refused)
+        return programs
 
     def _make(self, name: str, shape: bpf.Shape) -> int:
         wanted = msgspec.structs.replace(shape, entries=self._sizes.get(name, shape.entries))
@@ -288,28 +324,28 @@ class Kernel:
         return held.fd
 
     def _set_tail(self, function: str, program: int) -> None:
-        _, tracepoint, slot = function.split("__")
-        self.map(f"tails_{tracepoint}").write(int(slot).to_bytes(4, "little"), program.to_bytes(4, "little"))
+        table = self.map(f"tails_{point(function)}")
+        table.write(place(function).to_bytes(4, "little"), program.to_bytes(4, "little"))
 
     def _program(self, function: str, code: bytes) -> int:
-        if function.startswith((*_USER, f"{_TAIL}uprobe__")):
-            return bpf.load_program(_point(function), code, bpf.KPROBE)
-        if function.startswith(_RAW):
-            return bpf.load_program(_point(function), code, bpf.RAW_TRACEPOINT)
-        if function.startswith((_TYPED, _TAIL)):
-            kind, name, attach_type = "typedef", f"btf_trace_{_point(function)}", bpf.TRACE_RAW_TP
+        if function.startswith((*USER, f"{TAIL}uprobe__")):
+            return bpf.load_program(point(function), code, bpf.KPROBE)
+        if function.startswith(RAW):
+            return bpf.load_program(point(function), code, bpf.RAW_TRACEPOINT)
+        if function.startswith((TYPED, TAIL)):
+            kind, name, attach_type = "typedef", f"btf_trace_{point(function)}", bpf.TRACE_RAW_TP
         else:
-            kind, name, attach_type = "func", f"bpf_iter_{_target(function)[0]}", bpf.TRACE_ITER
+            kind, name, attach_type = "func", f"bpf_iter_{target(function)[0]}", bpf.TRACE_ITER
         type_id = self._btf.type_id(kind, name)
         if type_id is None:
-            raise OSError(errno.ENOENT, f"this kernel has no {_hook(function)}")
-        return bpf.load_program(_point(function), code, bpf.TRACING, attach_type, type_id)
+            raise OSError(errno.ENOENT, f"this kernel has no {hook(function)}")
+        return bpf.load_program(point(function), code, bpf.TRACING, attach_type, type_id)
 
     def _link(self, function: str, program: int) -> int:
-        if function.startswith(_ITERATOR):
-            over = _target(function)[1]
+        if function.startswith(ITERATOR):
+            over = target(function)[1]
             return bpf.attach_iterator(program, self.map(over).fd if over else 0)
-        return bpf.attach_raw(program, _point(function) if function.startswith(_RAW) else None)
+        return bpf.attach_raw(program, point(function) if function.startswith(RAW) else None)
 
 
 def _fingerprint(defines: Mapping[str, int], sizes: Mapping[str, int], protocols: frozenset[str] | None) -> str:
@@ -319,33 +355,6 @@ def _fingerprint(defines: Mapping[str, int], sizes: Mapping[str, int], protocols
     for path in sorted([*SOURCES.rglob("*.c"), *SOURCES.rglob("*.h")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _point(function: str) -> str:
-    return function.split("__")[1]
-
-
-def _target(function: str) -> tuple[str, str]:
-    target, _, over = function.removeprefix(_ITERATOR).partition("__")
-    return target, over
-
-
-def _hook(function: str) -> str:
-    kind = {_TYPED: "tp_btf", _TAIL: "tp_btf", _RAW: "raw_tracepoint", _ITERATOR: "iter"}
-    return f"{kind[function.split('__', 1)[0] + '__']}:{_point(function)}"
-
-
-def _with_maps(code: bytes, descriptors: Mapping[int, int]) -> bytes:
-    patched, at = bytearray(code), 0
-    while at < len(patched):
-        if patched[at] != _LOAD_MAP:
-            at += 8
-            continue
-        if patched[at + 1] >> 4 == 1:
-            marker = int.from_bytes(patched[at + 4 : at + 8], "little")
-            patched[at + 4 : at + 8] = descriptors[marker].to_bytes(4, "little")
-        at += 16
-    return bytes(patched)
 
 
 def _close(loaded: Loaded) -> None:

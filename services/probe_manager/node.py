@@ -28,7 +28,8 @@ from services.probe_manager.decode import (
 )
 from services.probe_manager.draining import Log, State
 from services.probe_manager.endpoints import expired
-from services.probe_manager.kernel import FALLBACK, Kernel
+from services.probe_manager.kernel import Kernel
+from services.probe_manager.loaded import FALLBACK
 from services.probe_manager.procfs import Watch
 from shared.errors import ConfigError
 from shared.messages.control import Probes, ProbeState
@@ -62,6 +63,8 @@ class Node:
         self._off: Final = {name.strip() for name in settings.probes_off.split(",") if name.strip()}
         self.catalogue: Final = read_catalogue()
         self._failed: Final[dict[str, str]] = {}
+        self.refused: Final[dict[str, str]] = {}
+        """Protocols that this kernel does not let in, and why."""
         self._reasons: dict[int, str] = {}
         self._ring: bpf.Ring | None = None
         self._ticks = 0
@@ -107,6 +110,13 @@ class Node:
         if self.log().state is State.STORED:
             self._empty()
         self._watch.start()
+
+    def finish(self) -> None:
+        """
+        Bring in the protocols that `start` and `switch` leave out, while the probes already count; it takes seconds.
+        """
+        for protocol, why in self.kernel.finish().items():
+            self.refused[protocol] = why
 
     def log(self) -> Log:
         """
@@ -212,9 +222,14 @@ class Node:
     def _load(self, name: str) -> None:
         self._failed.pop(name, None)
         try:
-            self.kernel.load(name, fallback=self._settings.hooks == FALLBACK)
+            self.kernel.begin(name, fallback=self._settings.hooks == FALLBACK)
         except OSError as refusal:
             self._failed[name] = refusal.strerror or str(refusal)
+
+    def _lacks(self, name: str) -> str:
+        if name not in ("socket_l7", "tls_l7"):
+            return ""
+        return "; ".join(f"without {protocol}: {why[-300:]}" for protocol, why in sorted(self.refused.items()))
 
     def _state(self, probe: Probe) -> ProbeState:
         loaded = self.kernel.probes.get(probe.name)
@@ -234,6 +249,7 @@ class Node:
             fallback=loaded.variant == FALLBACK,
             misses=probe.misses,
             cost=probe.cost,
+            error=self._lacks(probe.name)[:2000],
             runs=sum(figure.runs for figure in figures),
             run_time_ns=sum(figure.run_time_ns for figure in figures),
             instructions=sum(figure.instructions for figure in figures),

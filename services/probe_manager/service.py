@@ -62,6 +62,20 @@ class ProbeService:
             await self._samples()
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
+    async def finish(self) -> None:
+        """
+        Bring in the protocols that the start has left for later.
+        """
+        started = time.monotonic()
+        try:
+            await asyncio.to_thread(self._node.finish)
+        except (ConfigError, OSError) as refusal:
+            self._shell.log.error("protocols_refused", error=str(refusal)[:2000])
+            return
+        for protocol, why in self._node.refused.items():
+            self._shell.log.error("protocol_refused", protocol=protocol, error=why[:2000])
+        self._shell.log.info("protocols_ready", seconds=round(time.monotonic() - started, 1))
+
     async def show_probes(self) -> None:
         """
         Publish the state of the probes now and then.
@@ -84,6 +98,7 @@ class ProbeService:
             except (ConfigError, OSError) as refusal:
                 return ProbeReply(ok=False, error=str(refusal))
             probes = await asyncio.to_thread(self._node.probes)
+        self._shell.spawn(self.finish(), "protocols")
         self._shell.log.info("probe_switched", probe=command.probe, on=command.on)
         await self._shell.bus.emit(subjects.PROBES, probes)
         return ProbeReply(ok=True, probes=probes)
@@ -167,6 +182,7 @@ async def serve(shell: Shell, settings: ProbeManager) -> None:
         await shell.bus.serve(subjects.SWITCH_PROBE, service.switch)
         await shell.bus.listen(subjects.PROTOCOL_VERDICT, service.learn)
         shell.spawn(service.run(), "drain")
+        shell.spawn(service.finish(), "protocols")
         shell.spawn(service.show_probes(), "probes")
         await serving(shell, settings)
     finally:

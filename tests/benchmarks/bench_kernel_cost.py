@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from services.probe_manager import bpf
-from services.probe_manager.kernel import FALLBACK, PREFERRED, Kernel
+from services.probe_manager.kernel import Kernel
+from services.probe_manager.loaded import FALLBACK, PREFERRED
 from tests.benchmarks._figures import Figure, median, spread
 from tests.benchmarks._lab import Lab
 from tests.benchmarks._run import alone

@@ -140,8 +140,8 @@ def test_the_kernel_side_finds_the_same_bucket() -> None:
     kernel = Kernel(Path(f"/sys/fs/bpf/meshlens-test-histogram-{os.getpid()}"), {}, {})
     try:
         # The public way takes the files of bpf/ only.
-        compiled = kernel._compile("histogram", _assembled('#include "series.h"\n' + HISTOGRAM), [])
-        kernel.probes["histogram"] = kernel._attach("histogram", "preferred", compiled)
+        text = _assembled('#include "series.h"\n' + HISTOGRAM)
+        kernel.probes["histogram"] = kernel._attach("histogram", "preferred", text)
         for duration in durations:
             kernel.map("asked").write(bytes(4), struct.pack("<QI4x", duration, os.getpid()))
             subprocess.run(["true"], check=True)

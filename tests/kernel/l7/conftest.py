@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.probe_manager.kernel import FALLBACK, PREFERRED, Kernel
+from services.probe_manager.kernel import Kernel
+from services.probe_manager.loaded import FALLBACK, PREFERRED
 from tests.kernel.l7.lab import DEFINES, SCOPE_TREE, Lab
 
 if TYPE_CHECKING:

@@ -52,7 +52,7 @@ def test_only_what_is_wanted_is_put_in() -> None:
 
 def test_framed_protocols_are_a_part_of_their_own() -> None:
     """
-    Every program is in one of the two parts: those of framed protocols, and the one that recognises them, in the second.
+    Every program is in one of two parts: those of framed protocols, and the one that recognises, in the second.
     """
     text = assemble(PROBE)
     whole, first, second = (set(re.findall(r"^int (\w+)\(u64", one, re.MULTILINE)) for one in (text, *parts(text)))
