@@ -1,0 +1,176 @@
+"""
+Runs the same scenario in every language that is installed, and tells what of it was seen.
+
+A program asks a web server TIMES times over one connection and Redis for as many PINGs, first in plain, then inside TLS.
+Only the program is in scope, so what is counted is what its own side shows.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from shared.messages.kernel import Protocol, Role
+from tests.kernel.l7.lab import accepts, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.kernel.l7.secure import Secure
+
+PROGRAMS: Final = Path(__file__).parent / "programs"
+TIMES: Final = 61
+BUILD_S: Final = 240
+RUN_S: Final = 60
+QUIET_LOOKS: Final = 6
+"""A program that has mapped nothing new for so many looks waits for its line."""
+
+
+class Language(NamedTuple):
+    """
+    How the program of one language is built and run, and what is expected of it.
+    """
+
+    name: str
+    library: str
+    needs: tuple[str, ...]
+    build: Callable[[Path], list[str]]
+    seen: bool = True
+    """Whether the plain text is expected to be seen inside TLS."""
+
+
+class Seen(NamedTuple):
+    """
+    Requests that were counted at the program's side.
+    """
+
+    http: int
+    redis: int
+    handshakes: int
+    turns: int
+    others: int
+
+
+def _c(folder: Path) -> list[str]:
+    subprocess.run(
+        ["gcc", "-O1", "-o", folder / "ask", PROGRAMS / "ask.c", "-lssl", "-lcrypto"], check=True, timeout=BUILD_S
+    )
+    return [str(folder / "ask")]
+
+
+def _go(flags: list[str]) -> Callable[[Path], list[str]]:
+    def build(folder: Path) -> list[str]:
+        (folder / "go.mod").write_text("module ask\n\ngo 1.21\n")
+        shutil.copy(PROGRAMS / "ask.go", folder / "ask.go")
+        settings = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"}
+        subprocess.run(
+            [_tool("go"), "build", *flags, "-o", "ask", "."], check=True, timeout=BUILD_S, cwd=folder, env=settings
+        )
+        return [str(folder / "ask")]
+
+    return build
+
+
+def _java(folder: Path) -> list[str]:
+    subprocess.run(["javac", "-d", folder, PROGRAMS / "Ask.java"], check=True, timeout=BUILD_S)
+    return [_tool("java"), "-Xmx256m", "-cp", str(folder), "Ask"]
+
+
+def _tool(name: str) -> str:
+    return shutil.which(name, path=os.environ["PATH"] + ":/usr/local/go/bin:/usr/sbin") or name
+
+
+LANGUAGES: Final = (
+    Language("C", "OpenSSL", ("gcc",), _c),
+    Language("Go", "crypto/tls", ("go",), _go([])),
+    Language("Go, stripped", "crypto/tls", ("go",), _go(["-ldflags=-s -w"])),
+    Language("Java", "JSSE", ("javac", "java"), _java, seen=False),
+    Language("Node", "OpenSSL, part of the program", ("node",), lambda _: [_tool("node"), str(PROGRAMS / "ask.js")]),
+    Language("Python", "OpenSSL", (), lambda _: [sys.executable, str(PROGRAMS / "ask.py")]),
+    Language("Python, asyncio", "OpenSSL", (), lambda _: [sys.executable, str(PROGRAMS / "ask_asyncio.py")]),
+    Language("Ruby", "OpenSSL", ("ruby",), lambda _: [_tool("ruby"), str(PROGRAMS / "ask.rb")]),
+    Language("PHP", "OpenSSL", ("php",), lambda _: [_tool("php"), str(PROGRAMS / "ask.php")]),
+)
+
+
+def missing(language: Language) -> list[str]:
+    """
+    Return the tools that this machine lacks.
+    """
+    return [tool for tool in language.needs if not shutil.which(_tool(tool))]
+
+
+class Servers:
+    """
+    A web server and Redis, in plain and inside TLS, out of scope.
+    """
+
+    def __init__(self, secure: Secure) -> None:
+        lab, folder = secure.lab, secure.lab.folder
+        self.plain, self.secure = (free_port(), free_port()), (free_port(), free_port())
+        (folder / "www").mkdir()
+        (folder / "www/x").write_text("hello")
+        (folder / "nginx.conf").write_text(
+            f"daemon off; master_process off; error_log stderr; pid {folder}/pid; user root; events {{}}"
+            f" http {{ access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;"
+            f" fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; server {{ listen 127.0.0.1:{self.plain[0]};"
+            f" listen 127.0.0.1:{self.secure[0]} ssl; ssl_certificate {folder}/cert.pem; root {folder}/www;"
+            f" ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate_key {folder}/key.pem; }} }}"
+        )
+        files = ["--tls-cert-file", secure.certificate, "--tls-key-file", secure.key]
+        words = ["--save", "", "--dir", folder, "--bind", "127.0.0.1", "--tls-auth-clients", "no"]
+        lab.run(_tool("nginx"), "-c", folder / "nginx.conf", "-p", folder, observed=False)
+        ports = ["--port", self.plain[1], "--tls-port", self.secure[1], "--tls-ca-cert-file", secure.certificate]
+        lab.run("redis-server", *words, *ports, *files, observed=False)
+        for port in (*self.plain, *self.secure):
+            lab.until(lambda port=port: accepts(port), f"a server on {port}")  # type: ignore[misc]  # bound at once
+
+
+def measure(secure: Secure, servers: Servers, command: list[str], *, encrypted: bool) -> Seen:
+    """
+    Run *command* once and return what was seen of it.
+    """
+    web, redis = servers.secure if encrypted else servers.plain
+    words = [f"{'https' if encrypted else 'http'}://localhost:{web}/x", TIMES, redis]
+    program = secure.lab.run(*command, *words, *([secure.certificate] if encrypted else []))
+    wait_for_silence(program.pid)
+    secure.look()
+    assert program.stdin is not None
+    program.stdin.write(b"\n")
+    program.stdin.flush()
+    assert 0 == program.wait(RUN_S)
+    time.sleep(0.1)
+    secure.look()
+    return seen(secure, (web, redis))
+
+
+def wait_for_silence(pid: int) -> None:
+    """
+    Return when the process maps nothing new any more.
+    """
+    before, quiet = "", 0
+    while quiet < QUIET_LOOKS:
+        now = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
+        quiet = quiet + 1 if now.count("\n") == before.count("\n") else 0
+        before = now
+        time.sleep(0.1)
+
+
+def seen(secure: Secure, ports: tuple[int, int]) -> Seen:
+    """
+    Return what was counted of the two servers at their client's side.
+    """
+    counts = dict.fromkeys(("http", "redis", "handshakes", "turns", "others"), 0)
+    for one in secure.lab.series():
+        if one.port not in ports or one.role is not Role.CLIENT:
+            continue
+        kind = {Protocol.HTTP1: "http", Protocol.REDIS: "redis"}.get(one.protocol, "others")
+        if one.protocol is Protocol.TLS:
+            kind = "turns" if one.endpoint == Protocol.TLS else "handshakes"
+        counts[kind] += one.requests
+    return Seen(**counts)
