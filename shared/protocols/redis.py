@@ -62,7 +62,11 @@ _HEAD: Final = re.compile(rb"([*$])([0-9]{1,10})\r\n")
 _LINE_END: Final = re.compile(rb"[ \t]*+(?:\r?\n|\r\Z)?")
 _WORD: Final = re.compile(rb"[^ \t\r\n]+")
 _LINE: Final = re.compile(rb"([+\-:$*_#,(!=%~>|])([^\r\n]*)")
-_REPLY: Final = re.compile(rb"[+\-:$*_#,(!=%~>|][^\r\n]*\r\n")
+_REPLY: Final = re.compile(rb"[+\-:$*_#,(!=%~>|][^\r\n]*(?:\r\n|\r?\Z)")
+_INLINE_REPLY: Final = re.compile(
+    rb"(?:[+](?:OK|PONG|QUEUED|RESET|[*]+)|:-?[0-9]+|[$*](?:-1|[0-9]+)|-[A-Z]+ [^\r\n]*)\r\n"
+)
+"""To a command on a line, which people also type to others: the replies of those (`+OK 3 messages`) are no such."""
 _ERROR_WORD: Final = re.compile(rb"[A-Z][A-Z0-9_]{1,31}(?=[ \r\n]|\Z)")
 _KEY_PARTS: Final = re.compile(rb"([:/|{}])")
 _PLAIN_LINES: Final = (b"", b"-1", b"t", b"f")
@@ -98,12 +102,13 @@ class Redis(WireProtocol):
         """
         Return how sure it is: an array of bulk strings that begins with a known command says most.
         """
-        answered = _REPLY.match(response) is not None
+        inline = request[:1] != b"*"
+        answered = (_INLINE_REPLY if inline else _REPLY).match(response) is not None
         command = next(_commands(request), None)
         if not command or (response and not answered):
             return 0.0
         verb = _verb(request, command)
-        if request[:1] != b"*":
+        if inline:
             return 0.7 if answered and verb in KNOWN else 0.0
         if not verb:
             return 0.0

@@ -54,6 +54,8 @@ class Thrift(WireProtocol):
         if not response:
             return 0.8 if call.compact else 0.93
         reply = message_at(response, 0)
+        if reply is None and len(response) < call.body - call.start + wire.FRAME_BYTES:
+            return 0.75 if response[:1] == request[:1] else 0.0
         if reply is None or reply.kind not in (wire.REPLY, wire.EXCEPTION) or reply.compact is not call.compact:
             return 0.0
         return 0.98 if request[call.name : call.name_end].endswith(response[reply.name : reply.name_end]) else 0.7
