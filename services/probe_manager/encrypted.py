@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from services.probe_manager.libraries import Library
+    from shared.messages.kernel import Instance
 
 LOOK_AFTER: Final = (0, 1, 2, 4, 8, 16, 32)
 """Rounds after a process was first seen at which it is looked at; after that one in every `LOOK_EVERY`."""
@@ -116,11 +118,19 @@ class Encrypted:
         if self._round % LOOK_EVERY == 0:
             self._let_go()
 
-    def obstacles(self) -> dict[int, str]:
+    def told(self, instances: list[Instance]) -> list[Instance]:
         """
-        Return why encrypted content cannot be seen, by process, where it cannot.
+        Return *instances*, each with the reason why its encrypted content cannot be seen, where there is one.
         """
-        return {pid: seen.obstacle for pid, seen in self._seen.items() if seen.obstacle}
+        reasons = {seen.instance: seen.obstacle for seen in self._seen.values() if seen.obstacle}
+        return [msgspec.structs.replace(one, opaque=reasons[one.id]) if one.id in reasons else one for one in instances]
+
+    def words(self) -> list[str]:
+        """
+        Return the reasons why content cannot be seen, each with how many processes it holds for.
+        """
+        counted = Counter(seen.obstacle for seen in self._seen.values() if seen.obstacle)
+        return [f"{count} {'process' if count == 1 else 'processes'}: {reason}" for reason, count in counted.items()]
 
     def close(self) -> None:
         """
@@ -143,10 +153,17 @@ class Encrypted:
         worth = set(libraries.worth_opening(paths))
         for file in [one for one in files if one.path in worth or one.path == executable][:MOST_FILES]:
             if file.file not in seen.files:
-                with contextlib.suppress(OSError), _opened(pid, file) as descriptor:
-                    self._meet(pid, seen, file.file, descriptor)
+                self._open(pid, seen, file)
         if libraries.is_java(paths) and not seen.files:
             seen.obstacle = libraries.JAVA
+
+    def _open(self, pid: int, seen: _Seen, file: Mapped) -> None:
+        try:
+            with _opened(pid, file) as descriptor:
+                self._meet(pid, seen, file.file, descriptor)
+        except OSError as refusal:
+            if Path(f"/proc/{pid}").exists():
+                seen.obstacle = f"the kernel refuses to hook {file.path}: {refusal.strerror}"
 
     def _meet(self, pid: int, seen: _Seen, file: FileId, descriptor: int) -> None:
         # An offset is good for the very bytes it was found in: elsewhere a trap would lie within an instruction.

@@ -7,6 +7,7 @@ thread, one call at a time.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -15,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from services.probe_manager import bpf, draining, l4, scope, unanswered
+from services.probe_manager import bpf, draining, encrypted, l4, scope, unanswered
 from services.probe_manager.assembly import SOURCES, framed_protocols
 from services.probe_manager.catalogue import REQUIRED, catalogue
 from services.probe_manager.decode import (
@@ -88,6 +89,8 @@ class Node:
             Path(settings.pins) / settings.node_name(), defines, sizes, cache, wanted_protocols(settings.protocols_off)
         )
         self._watch: Final = Watch(self.kernel, self._rules)
+        everybody = any(rule.kind is scope.Kind.HOST for rule in self._rules)
+        self._encrypted: Final = encrypted.Encrypted(self._plain_text_programs, whole_host=everybody)
 
     def start(self) -> None:
         """
@@ -97,7 +100,7 @@ class Node:
             ConfigError: a probe without which nothing is seen cannot be loaded.
         """
         for probe in self.catalogue:
-            if probe.name not in self._off:
+            if probe.name not in self._off and probe.name != encrypted.PROBE:  # that one waits for a TLS library
                 self._load(probe.name)
         for name in REQUIRED:
             if name in self._failed:
@@ -149,7 +152,8 @@ class Node:
         outside = l4.decode_outside(notes, self._reasons)
         lost = words_of(log.seen, log.told)
         node = self._settings.node_name()
-        return list(draining.parts(node, log, series, tcp, self._watch.instances(), lost, outside))
+        instances = self._encrypted.told(self._watch.instances())
+        return list(draining.parts(node, log, series, tcp, instances, lost, outside))
 
     def stored(self, messages: int) -> None:
         """
@@ -175,6 +179,22 @@ class Node:
         self.kernel.map("l7_sample_budget").write(KEY, struct.pack("<q", grant))
         return [decode_sample(record, self._to_unix_ns) for record in records]
 
+    def find_libraries(self) -> None:
+        """
+        Hook the TLS libraries of the processes in scope that came, or that loaded one, since the last call.
+        """
+        if encrypted.PROBE not in self._off and "socket_l7" in self.kernel.probes:
+            keys, values = self._contents("instances")
+            refs = zip(struct.iter_unpack("<I", keys), struct.iter_unpack("<II", values), strict=True)
+            self._encrypted.look({pid: instance for (pid,), (instance, _) in refs})
+
+    def _plain_text_programs(self) -> dict[str, int]:
+        if encrypted.PROBE not in self.kernel.probes and encrypted.PROBE not in self._failed:
+            self._load(encrypted.PROBE)
+        if encrypted.PROBE in self._failed:
+            raise OSError(errno.ENOTSUP, self._failed[encrypted.PROBE])
+        return self.kernel.probes[encrypted.PROBE].programs
+
     def switch(self, name: str, on: bool) -> None:
         """
         Load or unload the probe *name*.
@@ -188,7 +208,11 @@ class Node:
             raise ConfigError(f"{name} must stay on: without it nothing is in scope")
         if not on:
             self._off.add(name)
+            if name == encrypted.PROBE:
+                self._encrypted.close()
             self.kernel.unload(name)
+            if name == encrypted.PROBE and self.kernel.has_map("l7_joined"):
+                self.kernel.map("l7_joined").delete_many(self._contents("l7_joined")[0])
             return
         self._off.discard(name)
         if name not in self.kernel.probes:
@@ -214,6 +238,7 @@ class Node:
         """
         if self._ring is not None:
             self._ring.close()
+        self._encrypted.close()
         self.kernel.close(remove=remove)
         os.close(self._lock)
         if self._statistics >= 0:
@@ -236,9 +261,11 @@ class Node:
         if loaded is None:
             error = self._failed.get(probe.name, "")
             state = "failed" if error and probe.name not in self._off else "off"
+            waits = probe.name == encrypted.PROBE and not error and probe.name not in self._off
+            misses = "nothing yet: no process in scope has a TLS library" if waits else "everything it answers: "
             return ProbeState(
                 name=probe.name, question=probe.question, state=state, cost=probe.cost, error=error[:2000],
-                misses=f"everything it answers: {probe.question}",
+                misses=misses if waits else f"{misses}{probe.question}",
             )  # fmt: skip
         figures = self.kernel.figures(probe.name)
         return ProbeState(

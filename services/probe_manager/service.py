@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from shared.runtime.process import Shell
 
 PROBES_EVERY_S: Final = 10.0
+LIBRARIES_EVERY_S: Final = 0.5
+"""How long a new process may go on before its TLS library is looked for."""
 RETRY_S: Final = 0.5
 
 
@@ -85,6 +87,15 @@ class ProbeService:
                 probes = await asyncio.to_thread(self._node.probes)
             await self._shell.bus.emit(subjects.PROBES, probes)
             await asyncio.sleep(PROBES_EVERY_S)
+
+    async def find_libraries(self) -> None:
+        """
+        Look for the TLS libraries of new processes, for ever.
+        """
+        while True:
+            async with self._kernel_free:
+                await asyncio.to_thread(self._node.find_libraries)
+            await asyncio.sleep(LIBRARIES_EVERY_S)
 
     async def switch(self, command: ProbeCommand) -> ProbeReply:
         """
@@ -184,6 +195,7 @@ async def serve(shell: Shell, settings: ProbeManager) -> None:
         shell.spawn(service.run(), "drain")
         shell.spawn(service.finish(), "protocols")
         shell.spawn(service.show_probes(), "probes")
+        shell.spawn(service.find_libraries(), "libraries")
         await serving(shell, settings)
     finally:
         node.close(remove=True)

@@ -167,6 +167,8 @@ class Instance(msgspec.Struct, frozen=True):
     listeners: list[Listener] = []
     ended_ns: int = 0
     """Unix time in nanoseconds; 0 while it runs."""
+    opaque: str = ""
+    """Why the content of its encrypted connections cannot be seen; empty when nothing is known to stand in the way."""
 
 
 class KernelBatch(msgspec.Struct, frozen=True):

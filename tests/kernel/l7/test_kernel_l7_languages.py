@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.probe_manager.kernel import FALLBACK
+from services.probe_manager.loaded import FALLBACK
 from tests.kernel.l7.secure import Secure
 from tests.kernel.languages.measure import LANGUAGES, TIMES, Seen, Servers, measure, missing
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from services.probe_manager.kernel import FALLBACK
+from services.probe_manager.loaded import FALLBACK
 from shared.messages.kernel import Outcome, Protocol
 from tests.kernel.l7.lab import accepts, free_port, requests_of
 from tests.kernel.l7.secure import Secure, handshakes, tally

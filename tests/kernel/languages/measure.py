@@ -1,8 +1,8 @@
 """
 Runs the same scenario in every language that is installed, and tells what of it was seen.
 
-A program asks a web server TIMES times over one connection and Redis for as many PINGs, first in plain, then inside TLS.
-Only the program is in scope, so what is counted is what its own side shows.
+A program asks a web server TIMES times over one connection and Redis for as many PINGs, first in plain, then inside
+TLS. Only the program is in scope, so what is counted is what its own side shows.
 """
 
 from __future__ import annotations
@@ -29,6 +29,20 @@ BUILD_S: Final = 240
 RUN_S: Final = 60
 QUIET_LOOKS: Final = 6
 """A program that has mapped nothing new for so many looks waits for its line."""
+
+
+NGINX: Final = """
+daemon off; master_process off; error_log stderr; pid {folder}/pid; user root;
+events {{ worker_connections 64; }}
+http {{
+    access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
+    uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+    server {{
+        listen 127.0.0.1:{plain}; listen 127.0.0.1:{secure} ssl; root {folder}/www; ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;
+    }}
+}}
+"""
 
 
 class Language(NamedTuple):
@@ -115,13 +129,8 @@ class Servers:
         self.plain, self.secure = (free_port(), free_port()), (free_port(), free_port())
         (folder / "www").mkdir()
         (folder / "www/x").write_text("hello")
-        (folder / "nginx.conf").write_text(
-            f"daemon off; master_process off; error_log stderr; pid {folder}/pid; user root; events {{}}"
-            f" http {{ access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;"
-            f" fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; server {{ listen 127.0.0.1:{self.plain[0]};"
-            f" listen 127.0.0.1:{self.secure[0]} ssl; ssl_certificate {folder}/cert.pem; root {folder}/www;"
-            f" ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate_key {folder}/key.pem; }} }}"
-        )
+        web = NGINX.format(folder=folder, plain=self.plain[0], secure=self.secure[0])
+        (folder / "nginx.conf").write_text(web)
         files = ["--tls-cert-file", secure.certificate, "--tls-key-file", secure.key]
         words = ["--save", "", "--dir", folder, "--bind", "127.0.0.1", "--tls-auth-clients", "no"]
         lab.run(_tool("nginx"), "-c", folder / "nginx.conf", "-p", folder, observed=False)
