@@ -5,7 +5,7 @@ export PATH := $(PATH):/usr/sbin:/sbin:/usr/local/go/bin:$(CURDIR)/.venv/bin
 PYTEST := $(PYTHON) -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: run demo setup setup-test test check lint types layers unit kernel mesh ui bench soak test-containers \
+.PHONY: run demo setup setup-test test check lint types layers unit kernel mesh ui bench slow fuzz soak test-containers \
 	test-kernels lock docs format clean help
 
 run: setup ## Install what is missing, start everything with the demo, print the address of the page
@@ -18,7 +18,8 @@ setup-test: ## Install what the tests need
 	@deploy/setup.sh test
 
 test: setup-test lint types layers ## Everything: lint, types, layers, and all tests (kernel tests need root)
-	$(PYTEST) -m "not containers" $(ARGS)
+	$(PYTEST) -n auto --dist loadfile -m "not mesh and not ui and not containers and not slow" $(ARGS)
+	$(PYTEST) -m "(mesh or ui) and not slow" $(ARGS)
 
 check: setup-test lint types layers unit ## What needs neither root nor servers
 
@@ -33,19 +34,25 @@ layers: ## Who may import whom
 	.venv/bin/lint-imports
 
 unit: ## Tests without root and without servers
-	$(PYTEST) -m "not kernel and not mesh and not ui and not containers" $(ARGS)
+	$(PYTEST) -m "not kernel and not mesh and not ui and not containers and not slow" $(ARGS)
 
 kernel: ## Tests that load BPF programs and count real traffic (root)
 	$(PYTEST) -m kernel $(ARGS)
 
 mesh: ## Tests with real NATS, PostgreSQL and services, end to end and under faults
-	$(PYTEST) -m mesh $(ARGS)
+	$(PYTEST) -m "mesh and not slow" $(ARGS)
 
 ui: ## Tests of the page in headless Chromium
 	$(PYTEST) -m ui $(ARGS)
 
 bench: setup-test ## Measure cost and exactness, as pairs in one run; results in docs/performance.md
 	$(PYTHON) -m tests.benchmarks $(ARGS)
+
+slow: setup-test ## What takes minutes, and shows no more than others of its kind
+	$(PYTEST) -m slow $(ARGS)
+
+fuzz: setup-test ## Mutated bytes into every parser, guided by coverage (ARGS="--help")
+	$(PYTHON) -m tests.fuzz $(ARGS)
 
 soak: setup-test ## An hour of the demo without a fault: no false red, no growth (MINUTES=60)
 	$(PYTHON) -m tests.mesh.soak --minutes $(or $(MINUTES),60)

@@ -19,6 +19,7 @@ from services.probe_manager.kernel import Kernel
 from services.probe_manager.unanswered import QUERY
 from shared.histogram import BUCKETS, bucket_of
 from shared.messages.kernel import OVERFLOW_ENDPOINT, Outcome, Protocol, Role
+from tests.compiled import COMPILED
 
 RECORDS: Final = (SOURCES / "include" / "records.h").read_text(encoding="utf-8")
 PRIME: Final = 0x100000001B3
@@ -170,7 +171,7 @@ def test_every_probe_loads(path: Path) -> None:
     """
     The kernel's verifier accepts every probe, attaches it, and says how many instructions it has walked.
     """
-    kernel = Kernel(Path(f"/sys/fs/bpf/meshlens-test-load-{path.stem}"), {}, {})
+    kernel = Kernel(Path(f"/sys/fs/bpf/meshlens-test-load-{path.stem}"), {}, {}, COMPILED)
     try:
         for needed in ("listen_queue", "tcp_connections"):
             if path.stem != needed:

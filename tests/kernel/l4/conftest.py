@@ -16,6 +16,7 @@ import pytest
 from services.probe_manager import l4, scope
 from services.probe_manager.kernel import Kernel
 from services.probe_manager.procfs import Watch
+from tests.compiled import COMPILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -226,7 +227,7 @@ def loaded() -> Iterator[Kernel]:
     """
     The probes, compiled and attached once for all tests here.
     """
-    kernel = Kernel(Path(f"/sys/fs/bpf/meshlens-test-l4-{os.getpid()}"), {}, {})
+    kernel = Kernel(Path(f"/sys/fs/bpf/meshlens-test-l4-{os.getpid()}"), {}, {}, COMPILED)
     try:
         for probe in PROBES:
             kernel.load(probe)

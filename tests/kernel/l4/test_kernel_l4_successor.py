@@ -12,6 +12,7 @@ import pytest
 
 from services.probe_manager.kernel import Kernel
 from shared.messages.kernel import Role
+from tests.compiled import COMPILED
 
 if TYPE_CHECKING:
     from tests.kernel.l4.conftest import Lab
@@ -38,7 +39,7 @@ def test_nothing_is_missed_while_nobody_looks(lab: Lab) -> None:
     What was opened, sent, started and ended while no probe-manager ran is told to its successor.
     """
     pins = Path(f"/sys/fs/bpf/meshlens-test-l4-successor-{os.getpid()}")
-    kernel = Kernel(pins, {}, {})
+    kernel = Kernel(pins, {}, {}, COMPILED)
     try:
         for probe in lab.probes:
             kernel.load(probe)
@@ -50,7 +51,7 @@ def test_nothing_is_missed_while_nobody_looks(lab: Lab) -> None:
         first.tick()
         kernel.close(remove=False)
         program.ask("5")
-        kernel = Kernel(pins, {}, {})
+        kernel = Kernel(pins, {}, {}, COMPILED)
         adopted = kernel.adopted
         for probe in lab.probes:
             kernel.load(probe)

@@ -13,6 +13,7 @@ import pytest
 
 from services.probe_manager.kernel import Kernel
 from services.probe_manager.loaded import FALLBACK, PREFERRED
+from tests.compiled import COMPILED
 from tests.kernel.l7.lab import DEFINES, SCOPE_TREE, Lab
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def loaded(request: pytest.FixtureRequest) -> Iterator[Kernel]:
     The probes, attached once to each of their two sets of hooks.
     """
     pins = Path(f"/sys/fs/bpf/meshlens-test-l7-{os.getpid()}-{request.param}")
-    kernel = Kernel(pins, DEFINES, {}, protocols=chosen_protocols())
+    kernel = Kernel(pins, DEFINES, {}, COMPILED, chosen_protocols())
     try:
         kernel.load("process_lifetime")
         found = kernel.load("socket_l7", fallback=request.param == FALLBACK)
