@@ -79,6 +79,7 @@ class Dubbo(WireProtocol):
     """
 
     name = "dubbo"
+    family = "rpc"
     number = Protocol.DUBBO
     specification = "https://dubbo.apache.org/en/overview/reference/protocols/tcp/"
 

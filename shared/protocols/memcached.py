@@ -27,6 +27,7 @@ class Memcached(WireProtocol):
     """
 
     name = "memcached"
+    family = "cache"
     number = Protocol.MEMCACHED
     specification = "https://github.com/memcached/memcached/blob/master/doc/protocol.txt"
 

@@ -41,6 +41,7 @@ class Thrift(WireProtocol):
     """
 
     name = "thrift"
+    family = "rpc"
     number = Protocol.THRIFT
     specification = "https://github.com/apache/thrift/blob/master/doc/specs/thrift-rpc.md"
 

@@ -1,8 +1,8 @@
 """
 The kernel side's verdicts: each first message is played over a connection of the loopback to a server in scope.
 
-Each example has a port of its own, so the series of that port tell what its connection was taken for. The server says the
-greeting, if there is one, and answers with the example's answer.
+Each example has a port of its own, so the series of that port tell what its connection was taken for. The server says
+the greeting, if there is one, and answers with the example's answer.
 """
 
 from __future__ import annotations
