@@ -108,7 +108,7 @@ static __always_inline bool mysql_is_text(volatile struct framed *f, u32 at)
 
 	for (u32 i = 0; i < 4; i++) {
 		c = head_u8(f, at + i);
-		if (!is_letter(c) && !sql_is_space(c) && c != '(' && c != '/' && c != '*' && c != '-' && c != '#' && c != '!')
+		if (!is_letter(c) && !(c == ' ' || (u8)(c - 9) < 5) && c != '(' && c != '/' && c != '*' && c != '-' && c != '#' && c != '!')
 			return false;
 	}
 	return true;
