@@ -221,11 +221,13 @@ def test_chunked_bodies_and_what_comes_before_a_response(lab: Lab) -> None:
         "    while True:\n"
         "        piece = c.recv(1000)\n"
         "        if not piece: break\n"
-        "        got += piece; new = got.count(b'body\\r\\n\\r\\n') + got.count(b'Sum: 1\\r\\n\\r\\n') - asked; asked += new\n"
+        "        got += piece; now = got.count(b'body\\r\\n\\r\\n') + got.count(b'Sum: 1\\r\\n\\r\\n')\n"
+        "        new = now - asked; asked = now\n"
         f"        for number in range(new): c.sendall({answer!r} % (200 + asked - new + number))\n"
         "    c.close()\n"
     )
-    request = b"PUT /chunks HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nPOST \r\nA\r\n/x HTTP/1.\r\n0\r\nSum: 1\r\n\r\n"
+    chunks = b"5\r\nPOST \r\nA\r\n/x HTTP/1.\r\n0\r\nSum: 1\r\n\r\n"
+    request = b"PUT /chunks HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
     connection = lab.stream(port)
     for size in (1, 13, 1000):
         for piece in pieces((request + ask("/plain")) * 4, size):
