@@ -17,15 +17,14 @@
 
 #define HPACK_ENTRIES 128
 #define HPACK_STATIC 61
+#define HPACK_KNOWN 64
 #define HPACK_TABLE_BYTES 4096
 #define HPACK_ENTRY_BYTES 32
 #define HPACK_LOOK 16 /* bytes of a field that are wanted before it is looked at */
 #define HPACK_VALUE_BYTES 64 /* no longer value matters, but for that of a path */
 #define HPACK_NAME_BYTES 128 /* no name is longer */
 #define HPACK_PATH_BYTES 118 /* of a path as it was sent */
-#ifndef HPACK_PIECE_BYTES
-#define HPACK_PIECE_BYTES 24
-#endif
+#define HPACK_PIECE_BYTES 12 /* of a path in one turn */
 
 /* What an entry is, in its low four bits; what it says stands above them. */
 enum hpack_kind {
@@ -33,14 +32,13 @@ enum hpack_kind {
 	HPACK_OTHER, HPACK_PATH, HPACK_METHOD, HPACK_STATUS, HPACK_TYPE, HPACK_GRPC_STATUS, HPACK_TRACE,
 };
 
-#define STATUSES 0x7d329909833998c8ULL /* 200, 204, 206, 304, 400, 404 and 500, of 9 bits each */
-
 enum hpack_method { METHOD_UNKNOWN, METHOD_GET, METHOD_POST, METHOD_SPELT };
 enum hpack_type { TYPE_UNKNOWN, TYPE_GRPC, TYPE_OTHER };
 
 /* One direction of a connection. */
 struct hpack {
-	u64 entries[HPACK_ENTRIES];
+	u64 entries[HPACK_KNOWN + HPACK_ENTRIES]; /* the static ones, then the dynamic ones in a ring */
+	u64 said[8]; /* by the block that is read, by kind */
 	u64 path; /* hash of the block's path, the low four bits clear; 0: not known */
 	u64 spelt; /* hash of a method that is neither GET nor POST */
 	struct huffman_bits left; /* of the text that is being read */
@@ -73,14 +71,29 @@ struct hpack {
 /* Forgets what the last block said. */
 static __always_inline void hpack_begin(volatile struct hpack *side)
 {
-	side->path = side->spelt = 0;
+	side->said[HPACK_PATH] = side->said[HPACK_METHOD] = side->said[HPACK_STATUS] = side->said[HPACK_TYPE] = 0;
+	side->said[HPACK_GRPC_STATUS] = 0;
 	side->path_bytes = side->text_left = 0;
-	side->reading_path = side->broken = side->method = side->type = side->path_said = side->head_bytes = 0;
-	side->status = side->grpc_status = 0;
+	side->reading_path = side->broken = side->path_said = side->head_bytes = 0;
 }
 
+/* A new connection. The two paths that everybody knows are told by their numbers. */
 static __always_inline void hpack_reset(volatile struct hpack *side)
 {
+	for (int i = 0; i < HPACK_KNOWN; i++)
+		side->entries[i] = HPACK_OTHER;
+	side->entries[2] = METHOD_GET << 4 | HPACK_METHOD;
+	side->entries[3] = METHOD_POST << 4 | HPACK_METHOD;
+	side->entries[4] = 4 << 4 | HPACK_PATH;
+	side->entries[5] = 5 << 4 | HPACK_PATH;
+	side->entries[8] = 200 << 4 | HPACK_STATUS;
+	side->entries[9] = 204 << 4 | HPACK_STATUS;
+	side->entries[10] = 206 << 4 | HPACK_STATUS;
+	side->entries[11] = 304 << 4 | HPACK_STATUS;
+	side->entries[12] = 400 << 4 | HPACK_STATUS;
+	side->entries[13] = 404 << 4 | HPACK_STATUS;
+	side->entries[14] = 500 << 4 | HPACK_STATUS;
+	side->entries[31] = TYPE_OTHER << 4 | HPACK_TYPE;
 	side->inserted = side->floor = 0;
 	side->limit = HPACK_TABLE_BYTES;
 	side->block_left = 0;
@@ -98,7 +111,7 @@ static __always_inline void hpack_insert(volatile struct hpack *side, u64 entry,
 	u32 place = side->inserted;
 
 	asm volatile("%0 &= 127" : "+r"(place));
-	side->entries[place] = entry;
+	side->entries[HPACK_KNOWN + place] = entry;
 	side->inserted++;
 	/* Up to 8/5 of it when unpacked. What does not fit may or may not be an entry: then older ones cannot be counted back to. */
 	if (HPACK_ENTRY_BYTES + bytes + (bytes >> 1) + (bytes >> 3) > side->limit)
@@ -140,54 +153,44 @@ static __always_inline u64 hpack_known_path(volatile struct hpack *side, bool in
 	return hpack_path_of(&side->text);
 }
 
-/* What the indexed field *index* says, into *entry*; the two paths that everybody knows are told by their numbers. */
-static __always_inline void hpack_look_up(volatile struct hpack *side, u32 index)
+/* What the indexed field *index* says, into *entry*. */
+static __always_inline void hpack_look_up(volatile struct hpack *side, u64 index)
 {
 	u32 back = index - HPACK_STATIC;
 
+	side->entry = HPACK_NOTHING;
 	if (index > HPACK_STATIC) {
-		side->entry = HPACK_NOTHING;
 		if (back > HPACK_ENTRIES || back > side->inserted - side->floor)
 			return;
-		back = side->inserted - back;
-		asm volatile("%0 &= 127" : "+r"(back));
-		side->entry = side->entries[back];
-		return;
+		index = ((side->inserted - back) & (HPACK_ENTRIES - 1)) + HPACK_KNOWN;
 	}
-	side->entry = HPACK_OTHER;
-	if (index == 2 || index == 3)
-		side->entry = (index == 2 ? METHOD_GET : METHOD_POST) << 4 | HPACK_METHOD;
-	if (index == 4 || index == 5)
-		side->entry = (u64)index << 4 | HPACK_PATH;
-	if (index - 8 < 7)
-		side->entry = (STATUSES >> (9 * (index - 8)) & 511) << 4 | HPACK_STATUS;
-	if (index == 31)
-		side->entry = TYPE_OTHER << 4 | HPACK_TYPE;
+	asm volatile("%0 &= 255" : "+r"(index));
+	if (index < HPACK_KNOWN + HPACK_ENTRIES)
+		side->entry = side->entries[index];
 }
 
 /* Takes what the field says into the block. */
 static __always_inline void hpack_say(volatile struct hpack *side)
 {
-	u64 entry = side->entry, said = entry >> 4;
+	u64 kind = side->entry;
 
-	switch (entry & 15) {
-	case HPACK_PATH:
-		side->path = said < 8 ? hpack_known_path(side, said == 5) : entry & ~15ULL;
-		break;
-	case HPACK_METHOD:
-		side->method = said & 3;
-		side->spelt = said >> 2;
-		break;
-	case HPACK_STATUS:
-		side->status = said;
-		break;
-	case HPACK_TYPE:
-		side->type = said;
-		break;
-	case HPACK_GRPC_STATUS:
-		side->grpc_status = said + 1;
-		break;
-	}
+	asm volatile("%0 &= 7" : "+r"(kind));
+	side->said[kind] = side->entry;
+}
+
+/* The block is complete: what it said. */
+static __always_inline void hpack_settle(volatile struct hpack *side)
+{
+	u64 path = side->said[HPACK_PATH], method = side->said[HPACK_METHOD] >> 4;
+
+	side->path = path & ~15ULL;
+	if (path && path >> 4 < 8)
+		side->path = hpack_known_path(side, path >> 4 == 5);
+	side->method = method & 3;
+	side->spelt = method >> 2;
+	side->status = side->said[HPACK_STATUS] >> 4;
+	side->type = side->said[HPACK_TYPE] >> 4;
+	side->grpc_status = side->said[HPACK_GRPC_STATUS] ? (side->said[HPACK_GRPC_STATUS] >> 4) + 1 : 0;
 }
 
 /*
@@ -460,9 +463,9 @@ static __always_inline void hpack_path_end(volatile struct hpack *side)
 		side->text.hash = mix(side->text.segment_hash, MARK_ID);
 	segment_end(&side->text, 0);
 	side->reading_path = 0;
-	side->path = hpack_path_of(&side->text);
+	side->said[HPACK_PATH] = hpack_path_of(&side->text) | HPACK_PATH;
 	if (side->enters)
-		hpack_insert(side, side->path | HPACK_PATH, side->path_bytes + HPACK_ENTRY_BYTES);
+		hpack_insert(side, side->said[HPACK_PATH], side->path_bytes + HPACK_ENTRY_BYTES);
 }
 
 /* Reads on in the path; returns how many bytes of the head it took. */

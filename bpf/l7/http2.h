@@ -21,15 +21,9 @@
 FRAMED_PROTOCOL(http2, PROTOCOL_HTTP2, 1)
 
 #define HTTP2_HEADER 1
-#ifndef HTTP2_TURNS
-#define HTTP2_TURNS 8
-#endif
-#ifndef HTTP2_FIELDS
+#define HTTP2_TURNS 12
 #define HTTP2_FIELDS 3 /* in one turn */
-#endif
-#ifndef HTTP2_INDEXED
-#define HTTP2_INDEXED 10 /* before them, that are only a number */
-#endif
+#define HTTP2_INDEXED 12 /* before them, that are only a number */
 #define HTTP2_FRAME_BYTES 9
 #define HTTP2_PREFACE_BYTES 24
 #define HTTP2_LONGEST (1 << 20)
@@ -594,6 +588,7 @@ static __always_inline u32 http2_message(struct conn *conn, void *sk, volatile s
 		side->in_block = 0;
 		if (!side->ends_block)
 			return FRAME_DONE;
+		hpack_settle(&side->hpack);
 	} else if (f->scratch[2]) {
 		type = f->scratch[2] == 2 ? H2_RESET : H2_DATA;
 	} else {
