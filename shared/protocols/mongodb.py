@@ -68,6 +68,7 @@ class MongoDb(WireProtocol):
 
     name = "mongodb"
     number = Protocol.MONGODB
+    family = "database"
     specification = "https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/"
 
     def confidence(self, request: bytes, response: bytes) -> float:
