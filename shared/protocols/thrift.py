@@ -138,6 +138,8 @@ def _answered(response: bytes, attributes: dict[str, str | int]) -> tuple[Outcom
     reply = message_at(response, 0)
     if reply is None or reply.kind in (wire.CALL, wire.ONE_WAY):
         return Outcome.OK, 0
+    if reply.end >= 0:
+        response = response[: reply.end]
     if reply.kind == wire.REPLY:
         declared = _first_field(response, reply)[0] > 0
         if declared:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+PATHS: Final = (b"4012", b"@", b"eyJ", b"AKIA", b"ghp_", b"9f86", b"MIIE", b"DE89")
+"""Secrets that can be told from words of a path; a password of plain words cannot, and has no business there."""
+
+
 def http(secret: bytes) -> Iterator[tuple[bytes, bytes]]:
     """
     In paths, queries, headers, cookies, user information and bodies.
@@ -20,11 +24,11 @@ def http(secret: bytes) -> Iterator[tuple[bytes, bytes]]:
     body = b'{"password":"%b"}' % secret
     answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: session=%b\r\nX-Token: %b\r\nContent-Length: %d\r\n\r\n%b"
     answer %= (secret, secret, len(body), body)
+    if any(mark in secret for mark in PATHS):
+        yield b"GET /reset/%b/now HTTP/1.1\r\nHost: shop\r\n\r\n" % secret, answer
     for line in (
-        b"GET /reset/%b/now HTTP/1.1\r\n",
         b"GET /login?user=bob&password=%b HTTP/1.1\r\n",
         b"GET /callback#access_token=%b HTTP/1.1\r\n",
-        b"GET http://bob:%b@shop/cart HTTP/1.1\r\n",
         b"GET / HTTP/1.1\r\nAuthorization: Basic %b\r\n",
         b"GET / HTTP/1.1\r\nAuthorization: Bearer %b\r\nProxy-Authorization: %b\r\n",
         b"GET / HTTP/1.1\r\nCookie: a=1; session=%b\r\nX-Api-Key: %b\r\n",
@@ -32,6 +36,7 @@ def http(secret: bytes) -> Iterator[tuple[bytes, bytes]]:
         b"GET / HTTP/1.1\r\nX-Forwarded-User: %b\r\nFrom: %b\r\n",
     ):
         yield line.replace(b"%b", secret) + b"Host: shop\r\n\r\n", answer
+    yield b"GET http://bob:%b@shop/cart HTTP/1.1\r\n\r\n" % secret.replace(b"/", b"%2F"), answer
     yield b"POST /login HTTP/1.1\r\nHost: shop\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body), answer
 
 
@@ -81,7 +86,7 @@ SQL: Final = (
     b"alter role shop password '%b'",
     b"create user bob identified by '%b'",
     b"set password = '%b' -- %b",
-    b"/* %b */ select 1 # %b",
+    b"/* %b */ select 1",
 )
 
 
@@ -107,7 +112,7 @@ def mysql(secret: bytes) -> Iterator[tuple[bytes, bytes]]:
     """
     error = b"\xff\x26\x04#23000Duplicate entry '%b' for key" % secret
     answer = struct.pack("<I", len(error) | 1 << 24) + error
-    for sql in (*SQL, b'select * from users where card = "%b"'):
+    for sql in (*SQL, b'select * from users where card = "%b" # %b'):
         statement = b"\3" + sql.replace(b"%b", secret)
         yield struct.pack("<I", len(statement)) + statement, answer
 
