@@ -139,7 +139,11 @@ def record_node(folder: Path) -> None:
         paths = '["/carts/4111111111111111/items", "/carts/7?token=s3cr3t", "/login/alice@example.org"]'
         subprocess.run(["node", str(folder / "ask.js"), str(proxy.port), paths], check=True, timeout=20)
         exchange = together(proxy.taken())
-    for stream, case, name in ((1, "node", "/carts/{id}/items"), (3, "node_again", "/carts/{id}"), (5, "node_third", "/login/{id}")):
+    for stream, case, name in (
+        (1, "node", "/carts/{id}/items"),
+        (3, "node_again", "/carts/{id}"),
+        (5, "node_third", "/login/{id}"),
+    ):
         expected = {"name": f"GET {name}", "status": 200}
         save("http2", case, stream_of(exchange, stream), expected)
 
