@@ -85,7 +85,7 @@ def test_no_loop_is_fallen_into(path: Path, flags: list[str]) -> None:
     """
     kernel = Kernel(Path(f"/sys/fs/bpf/meshlens-test-portable-{os.getpid()}"), {}, {}, COMPILED)
     try:
-        functions = {}
+        functions: dict[str, bytes] = {}
         for part in filter(None, parts(assemble(path))):
             functions |= kernel._compile(path.stem, part, flags).functions
     finally:
