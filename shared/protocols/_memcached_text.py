@@ -232,6 +232,8 @@ def line_at(head: bytes, at: int) -> Line | None:
     words = _WORD.findall(line[0])
     if not words or words[0] not in REPLIES or not line[0].startswith(words[0]):
         return None
+    if words[0] in PLAIN and len(words) > 1:
+        return None
     place = {b"VALUE": 3, b"VA": 1}.get(words[0], 0)
     data = -1
     if place:

@@ -134,9 +134,9 @@ def run(state: State, wanted: list[str], inputs: int, seconds: float, path: Path
     strangers = [part for name in known for pair in captures(name)[:2] for part in pair]
     fuzzers = [Fuzzer(known[name], state.protocols.setdefault(name, Progress()), strangers) for name in names]
     ends, saved = time.monotonic() + seconds, time.monotonic()
-    while sum(one.progress.inputs for one in fuzzers) < inputs and time.monotonic() < ends:
+    while (left := inputs - sum(one.progress.inputs for one in fuzzers)) > 0 and time.monotonic() < ends:
         least = min(fuzzers, key=lambda one: one.progress.inputs)
-        least.batch(min(BATCH, inputs))
+        least.batch(min(BATCH, left))
         new, least.findings[:] = list(least.findings), []
         for one in new:
             alike = [
