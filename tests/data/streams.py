@@ -29,6 +29,8 @@ class Streams:
 
     def __init__(self, behind: int = 0) -> None:
         self.behind = behind
+        self.instead: tuple[bytes, bytes] = (b"", b"")
+        """What is said one way or the other, and what is passed on in its place, as long as it."""
         self.streams: Final[list[tuple[bytearray, bytearray]]] = []
         """Of each connection: what the client said, and what the server said."""
         self._ends: Final[list[socket.socket]] = []
@@ -51,7 +53,7 @@ class Streams:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 kept += data
-                target.sendall(data)
+                target.sendall(data.replace(*self.instead) if self.instead[0] else data)
             target.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:

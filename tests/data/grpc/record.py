@@ -1,7 +1,8 @@
 """
 Records the golden captures beside it: `python -m tests.data.grpc.record`.
 
-Needs Go (for `tests/kernel/l7/grpc_peer`), etcd with etcdctl, and the `grpcio` package. Kept are the frames of one stream.
+Needs Go (for `tests/kernel/l7/grpc_peer`), etcd with etcdctl, and the `grpcio` package. Kept are the frames of one
+stream.
 """
 
 from __future__ import annotations

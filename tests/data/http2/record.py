@@ -1,8 +1,8 @@
 """
 Records the golden captures beside it: `python -m tests.data.http2.record`.
 
-Needs nginx with HTTP/2, nghttpd, node and curl on the path. What is kept of a connection are the frames of one stream, as in a sample;
-but for the case `opening`, which keeps the first bytes of the connection.
+Needs nginx with HTTP/2, nghttpd, node and curl on the path. What is kept of a connection are the frames of one stream,
+as in a sample; but for the case `opening`, which keeps the first bytes of the connection.
 """
 
 from __future__ import annotations
