@@ -47,6 +47,7 @@ class ClickHouse(WireProtocol):
     name = "clickhouse"
     number = Protocol.CLICKHOUSE
     specification = "https://clickhouse.com/docs/native-protocol/basics"
+    family = "database"
 
     def confidence(self, request: bytes, response: bytes) -> float:
         """

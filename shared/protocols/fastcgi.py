@@ -81,6 +81,7 @@ class FastCgi(WireProtocol):
     name = "fastcgi"
     number = Protocol.FASTCGI
     specification = "https://fastcgi-archives.github.io/FastCGI_Specification.html"
+    family = "http"
 
     def confidence(self, request: bytes, response: bytes) -> float:
         """

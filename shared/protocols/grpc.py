@@ -40,6 +40,7 @@ class Grpc(WireProtocol):
     name = "grpc"
     number = Protocol.GRPC
     specification = "https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md"
+    family = "rpc"
 
     def confidence(self, request: bytes, response: bytes) -> float:
         """

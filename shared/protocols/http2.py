@@ -29,6 +29,7 @@ class Http2(WireProtocol):
     name = "http2"
     number = Protocol.HTTP2
     specification = "https://www.rfc-editor.org/rfc/rfc9113"
+    family = "http"
 
     def confidence(self, request: bytes, response: bytes) -> float:
         """

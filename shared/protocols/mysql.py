@@ -53,6 +53,7 @@ class MySql(WireProtocol):
     name = "mysql"
     number = Protocol.MYSQL
     specification = "https://dev.mysql.com/doc/dev/mysql-server/latest/PAGE_PROTOCOL.html"
+    family = "database"
 
     def confidence(self, request: bytes, response: bytes) -> float:
         """

@@ -52,6 +52,7 @@ class Tls(WireProtocol):
     name = "tls"
     number = Protocol.TLS
     specification = "https://www.rfc-editor.org/rfc/rfc8446"
+    family = "encrypted"
 
     def confidence(self, request: bytes, response: bytes) -> float:
         """
