@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from services.probe_manager.config import ProbeManager
 from services.probe_manager.kernel import Kernel
 from services.probe_manager.node import prepare_file_systems, read_catalogue
 from shared.errors import ConfigError
@@ -69,7 +70,7 @@ def examine() -> Report:
     checks = [_btf(), _rights(), _compiler(), _file_systems()]
     probes: list[ProbeCheck] = []
     if all(check.ok for check in checks):
-        kernel = Kernel(Path(f"/sys/fs/bpf/meshlens-doctor-{os.getpid()}"), {}, {})
+        kernel = Kernel(Path(f"/sys/fs/bpf/meshlens-doctor-{os.getpid()}"), {}, {}, Path(ProbeManager().cache))
         try:
             probes = [_try(kernel, probe) for probe in read_catalogue()]
         finally:
@@ -79,7 +80,8 @@ def examine() -> Report:
 
 def _try(kernel: Kernel, probe: Probe) -> ProbeCheck:
     try:
-        loaded = kernel.load(probe.name)
+        loaded = kernel.begin(probe.name)
+        refused = kernel.finish()
     except (OSError, ConfigError) as refusal:
         return ProbeCheck(
             name=probe.name,
@@ -94,7 +96,8 @@ def _try(kernel: Kernel, probe: Probe) -> ProbeCheck:
         works=True,
         hook=loaded.hook,
         fallback=loaded.variant == "fallback",
-        misses=probe.misses,
+        misses="; ".join([probe.misses, *(f"{protocol}, which this kernel refuses" for protocol in sorted(refused))]),
+        error="; ".join(f"{protocol}: {why[-300:]}" for protocol, why in sorted(refused.items()))[:2000],
         cost=probe.cost,
         instructions=sum(figure.instructions for figure in kernel.figures(probe.name)),
     )
