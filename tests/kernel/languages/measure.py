@@ -109,6 +109,7 @@ LANGUAGES: Final = (
     Language("Python, asyncio", "OpenSSL", (), lambda _: [sys.executable, str(PROGRAMS / "ask_asyncio.py")]),
     Language("Ruby", "OpenSSL", ("ruby",), lambda _: [_tool("ruby"), str(PROGRAMS / "ask.rb")]),
     Language("PHP", "OpenSSL", ("php",), lambda _: [_tool("php"), str(PROGRAMS / "ask.php")]),
+    Language("Rust", "rustls", ("rustls",), lambda _: []),
 )
 
 
