@@ -8,7 +8,10 @@
 
 #include "text.h"
 
-/* 1 when *less* is below *more*, else 0: without a branch, each of which would double the ways through a name. */
+/*
+ * 1 when *less* is below *more*, else 0, of numbers without a sign's bit: without a branch, each of which
+ * would double the ways through a name.
+ */
 static __always_inline u64 is_below(u64 less, u64 more)
 {
 	u64 difference = less - more;

@@ -68,6 +68,7 @@ class Kafka(WireProtocol):
 
     name = "kafka"
     number = Protocol.KAFKA
+    family = "messaging"
     specification = "https://kafka.apache.org/protocol"
 
     def __init__(self) -> None:
