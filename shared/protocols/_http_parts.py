@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shared.messages.kernel import Outcome
 from shared.protocols._base import text_of
-from shared.protocols._collapse import collapsed, cover, may_stay
+from shared.protocols._collapse import ID, collapsed, cover, may_stay
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 NAME_LIMIT: Final = 160
 
@@ -30,20 +33,23 @@ PHRASES: Final = frozenset(status.phrase.encode() for status in HTTPStatus) | {
 _HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}):[ \t]*([^\r\n]*)")
 
 
-def template(path: bytes) -> str:
+def template(path: bytes, ids: Collection[int] = ()) -> str:
     """
-    Return the route that *path* is on.
+    Return the route that *path* is on; *ids* are the segments that are ids whatever they look like.
     """
-    return "*" if path == b"*" else "/".join(collapsed(segment) for segment in path.split(b"/"))[:NAME_LIMIT]
+    if path == b"*":
+        return "*"
+    words = (ID if number in ids else collapsed(segment) for number, segment in enumerate(path.split(b"/")))
+    return "/".join(words)[:NAME_LIMIT]
 
 
-def mask_path(out: bytearray, start: int, end: int, *, cut: bool = False) -> None:
+def mask_path(out: bytearray, start: int, end: int, ids: Collection[int] = (), *, cut: bool = False) -> None:
     """
     Cover the ids of the path from *start* to *end*; of one that is *cut* off also the last segment.
     """
     at = start
-    for segment in bytes(out[start:end]).split(b"/"):
-        if (cut and at + len(segment) == end) or not may_stay(segment):
+    for number, segment in enumerate(bytes(out[start:end]).split(b"/")):
+        if (cut and at + len(segment) == end) or number in ids or not may_stay(segment):
             cover(out, at, at + len(segment))
         at += len(segment) + 1
 

@@ -7,16 +7,27 @@ https://www.rfc-editor.org/rfc/rfc9112
 from __future__ import annotations
 
 import re
-from http import HTTPStatus
 from typing import Final
 
 import msgspec
 
 from shared.errors import Malformed
-from shared.messages.kernel import Outcome, Protocol
-from shared.protocols import _trace_context
+from shared.messages.kernel import Protocol
+from shared.protocols import _elasticsearch, _trace_context
 from shared.protocols._base import Parsed, WireProtocol, blank, text_of
-from shared.protocols._collapse import collapsed, cover, may_stay
+from shared.protocols._collapse import cover, is_id
+from shared.protocols._http_parts import (
+    NAME_LIMIT,
+    PHRASES,
+    fields,
+    mask_fields,
+    mask_path,
+    mask_query,
+    outcome_of,
+    template,
+)
+
+__all__ = ["HEAD_LIMIT", "METHODS", "NAME_LIMIT", "PROTOCOL", "Http1"]
 
 METHODS: Final = frozenset(
     b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH QUERY PURGE REPORT SEARCH PROPFIND PROPPATCH MKCOL COPY "
@@ -25,25 +36,13 @@ METHODS: Final = frozenset(
 )
 HEAD_LIMIT: Final = 64 * 1024
 """A head that has not ended by then never will."""
-NAME_LIMIT: Final = 160
-
-KEPT_HEADERS: Final = frozenset(
-    b"host content-type content-length content-encoding transfer-encoding connection upgrade server user-agent date "
-    b"traceparent tracestate b3 x-b3-traceid x-b3-spanid x-b3-parentspanid x-b3-sampled x-b3-flags "
-    b"grpc-status grpc-encoding grpc-accept-encoding grpc-timeout".split()
-)
-"""The only headers whose values leave the node."""
-
 _REQUEST: Final = re.compile(rb"([A-Z][A-Z-]*) ([^ \r\n]*)(?:( HTTP/1\.[01])(?=\r?\n|\Z)|( [HTP/1.]{0,8})?\Z)")
 _RESPONSE: Final = re.compile(rb"HTTP/(1\.[01]) ([1-9][0-9]{2})(?: ([^\r\n]*))?(?:\r?\n|\r?\Z)")
 _TARGET: Final = re.compile(rb"(?:([a-zA-Z][a-zA-Z0-9+.-]*)://([^/?#]*))?(/[^?#]*)?(?:[?]([^#]*))?")
 _PLACE: Final = re.compile(rb"[A-Za-z0-9._-]+:[0-9]{1,5}\Z")
-_HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}):[ \t]*([^\r\n]*)")
 _END: Final = re.compile(rb"\r?\n\r?\n")
-_PHRASES: Final = frozenset(status.phrase.encode() for status in HTTPStatus) | {
-    b"Moved Temporarily",
-    b"Request Time-out",
-}
+_OPERATION: Final = re.compile(rb"[_A-Za-z][_A-Za-z]{0,63}\Z")
+_GRAPHQL: Final = re.compile(rb"(?:/[^?#]*)?/graphql/?\Z")
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -93,27 +92,28 @@ class Http1(WireProtocol):
         if line is not None:
             out = bytearray(request)
             _mask_target(out, line)
-            _mask_fields(out, request.find(b"\n", line.start))
+            _mask_headers(out, request.find(b"\n", line.start))
             masked = bytes(out)
         status = _RESPONSE.match(response)
         if status is None:
             return masked, blank(response)
         answer = bytearray(response)
-        if status[3] and status[3] not in _PHRASES:
+        if status[3] and status[3] not in PHRASES:
             cover(answer, status.start(3), status.end(3), b" ")
-        _mask_fields(answer, response.find(b"\n"))
+        _mask_headers(answer, response.find(b"\n"))
         return masked, bytes(answer)
 
     def parse(self, request: bytes, response: bytes) -> Parsed:
         """
         Return method and route, status, and what the kept headers say.
         """
-        headers = _fields(request)
+        headers = fields(request.partition(b"\n")[2])
+        answer = fields(response.partition(b"\n")[2])
         status = _status(response)
         attributes: dict[str, str | int] = {"network.protocol.name": "http"}
-        name, method = _asked(request, attributes) if request else ("", "")
+        name, method = _asked(request, attributes, "x-elastic-product" in answer) if request else ("", "")
         _describe(attributes, headers, "request")
-        _describe(attributes, _fields(response), "response")
+        _describe(attributes, answer, "response")
         if status:
             attributes["http.response.status_code"] = status
         if status >= 400:
@@ -122,7 +122,7 @@ class Http1(WireProtocol):
         return Parsed(
             name=name,
             operation=method,
-            outcome=_outcome(status, response),
+            outcome=outcome_of(status, bool(response)),
             status=status,
             attributes=attributes,
             trace_id=trace_id,
@@ -179,63 +179,28 @@ def _mask_target(out: bytearray, line: Line) -> None:
     elif found[2] and b"@" in found[2]:
         cover(out, line.start + found.start(2), line.start + found.start(2) + found[2].rindex(b"@"))
     if found[3]:
-        _mask_path(out, line, found.start(3), found.end(3))
+        cut = not line.whole and found.end(3) == len(line.target)
+        numbers = _elasticsearch.ids(found[3].split(b"/"))
+        mask_path(out, line.start + found.start(3), line.start + found.end(3), numbers, cut=cut)
     if found[4]:
-        _mask_query(out, line.start + found.start(4), found[4])
+        _mask_query(out, line, found.start(4), found[3] or b"", found[4])
     cover(out, line.start + found.end(), line.start + len(line.target))
 
 
-def _mask_path(out: bytearray, line: Line, start: int, end: int) -> None:
-    at = start
-    for segment in line.target[start:end].split(b"/"):
-        cut = not line.whole and at + len(segment) == len(line.target)
-        if cut or not may_stay(segment):
-            cover(out, line.start + at, line.start + at + len(segment))
-        at += len(segment) + 1
+def _mask_query(out: bytearray, line: Line, start: int, path: bytes, query: bytes) -> None:
+    operation = _graphql_operation(path, query) if line.whole else None
+    mask_query(out, line.start + start, line.start + start + len(query))
+    if operation is not None:
+        first, last = operation
+        out[line.start + start + first : line.start + start + last] = query[first:last]
 
 
-def _mask_query(out: bytearray, start: int, query: bytes) -> None:
-    at = start
-    for pair in query.split(b"&"):
-        name, equals, _ = pair.partition(b"=")
-        keep = len(name) + 1 if equals and may_stay(name) else 0
-        cover(out, at + keep, at + len(pair))
-        at += len(pair) + 1
+def _mask_headers(out: bytearray, first_line_end: int) -> None:
+    if first_line_end >= 0:
+        mask_fields(out, first_line_end + 1, len(out))
 
 
-def _mask_fields(out: bytearray, first_line_end: int) -> None:
-    """
-    Cover header values that are not kept, then everything behind the empty line.
-    """
-    at = first_line_end + 1
-    if first_line_end < 0:
-        return
-    while at < len(out):
-        end = out.find(b"\n", at)
-        stop = len(out) if end < 0 else end
-        if end >= 0 and bytes(out[at:stop]) in (b"", b"\r"):
-            cover(out, stop + 1, len(out))
-            return
-        found = _HEADER.match(out, at, stop)
-        if found is None:
-            cover(out, at, stop, b"\r")
-        elif found[1].lower() not in KEPT_HEADERS:
-            cover(out, found.start(2), stop, b"\r")
-        at = stop + 1
-
-
-def _fields(head: bytes) -> dict[str, str]:
-    fields: dict[str, str] = {}
-    for raw in head.split(b"\n")[1:]:
-        if raw in (b"", b"\r"):
-            break
-        found = _HEADER.match(raw)
-        if found is not None and found[1].lower() in KEPT_HEADERS:
-            fields[found[1].lower().decode("ascii")] = text_of(found[2].strip())
-    return fields
-
-
-def _asked(request: bytes, attributes: dict[str, str | int]) -> tuple[str, str]:
+def _asked(request: bytes, attributes: dict[str, str | int], elastic: bool) -> tuple[str, str]:
     """
     Return the endpoint's name and the method, and add to *attributes*.
     """
@@ -244,15 +209,35 @@ def _asked(request: bytes, attributes: dict[str, str | int]) -> tuple[str, str]:
         raise Malformed("http: no request line")
     method = line.method.decode("ascii")
     path, query = _target_parts(line)
-    template = "*" if path == b"*" else "/".join(collapsed(segment) for segment in path.split(b"/"))[:NAME_LIMIT]
+    route = template(path, _elasticsearch.ids(path.split(b"/")))
     attributes["http.request.method"] = method
     attributes["url.path"] = text_of(path)
-    attributes["url.template"] = template
+    attributes["url.template"] = route
     if query:
         attributes["url.query"] = text_of(query)
     if line.version:
         attributes["network.protocol.version"] = line.version
-    return f"{method} {template}", method
+    if line.whole:
+        attributes |= _elasticsearch.described(method, path, elastic)
+    operation = _graphql_operation(path, query) if line.whole else None
+    if operation is not None:
+        attributes["graphql.operation.name"] = text_of(query[operation[0] : operation[1]])
+    return f"{method} {route}", method
+
+
+def _graphql_operation(path: bytes, query: bytes) -> tuple[int, int] | None:
+    """
+    Return where in *query* the name of a GraphQL operation lies that is a name and no value.
+    """
+    if not _GRAPHQL.match(path):
+        return None
+    at = 0
+    for pair in query.split(b"&"):
+        name, _, value = pair.partition(b"=")
+        if name == b"operationName" and _OPERATION.match(value) and not is_id(value):
+            return at + len(name) + 1, at + len(pair)
+        at += len(pair) + 1
+    return None
 
 
 def _target_parts(line: Line) -> tuple[bytes, bytes]:
@@ -268,14 +253,6 @@ def _target_parts(line: Line) -> tuple[bytes, bytes]:
 def _status(response: bytes) -> int:
     found = _RESPONSE.match(response)
     return int(found[2]) if found else 0
-
-
-def _outcome(status: int, response: bytes) -> Outcome:
-    if status >= 500:
-        return Outcome.SERVER_ERROR
-    if status >= 400:
-        return Outcome.CLIENT_ERROR
-    return Outcome.OK if response else Outcome.NO_RESPONSE
 
 
 def _describe(attributes: dict[str, str | int], headers: dict[str, str], side: str) -> None:

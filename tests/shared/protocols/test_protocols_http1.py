@@ -126,3 +126,79 @@ def test_frames_that_never_come_are_refused(buffer: bytes) -> None:
     """
     with pytest.raises(Malformed):
         PROTOCOL.frame(buffer, response=False)
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "operation", "collection"),
+    [
+        ("GET /orders/_search?q=a", "GET /orders/_search", "search", "orders"),
+        ("POST /_search", "POST /_search", "search", ""),
+        ("POST /logs-2024.05.01,other/_search", "POST /{id}/_search", "search", ""),
+        ("POST /_bulk", "POST /_bulk", "bulk", ""),
+        ("PUT /orders/_doc/bob", "PUT /orders/_doc/{id}", "index", "orders"),
+        ("GET /orders/_doc/12", "GET /orders/_doc/{id}", "get", "orders"),
+        ("HEAD /orders/_doc/12", "HEAD /orders/_doc/{id}", "exists", "orders"),
+        ("DELETE /orders/_doc/bob", "DELETE /orders/_doc/{id}", "delete", "orders"),
+        ("POST /orders/_update/bob", "POST /orders/_update/{id}", "update", "orders"),
+        ("POST /_search/scroll", "POST /_search/scroll", "scroll", ""),
+        ("GET /_cluster/health", "GET /_cluster/health", "cluster.health", ""),
+        ("GET /_cat/indices", "GET /_cat/indices", "cat.indices", ""),
+    ],
+)
+def test_elasticsearch_is_known_by_its_addresses(line: str, name: str, operation: str, collection: str) -> None:
+    """
+    What is asked of which index is told, ids of documents are no part of the name, and no id leaves the node.
+    """
+    head = f"{line} HTTP/1.1\r\n\r\n".encode()
+    parsed = PROTOCOL.parse(masked(head), b"")
+    attributes = {key: value for key, value in parsed.attributes.items() if key.startswith("db.")}
+    expected = {"db.system.name": "elasticsearch", "db.operation.name": operation, "db.collection.name": collection}
+
+    assert name == parsed.name == PROTOCOL.parse(head, b"").name
+    assert {key: value for key, value in expected.items() if value} == attributes
+    assert b"bob" not in masked(head)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["POST /Patient/_search", "GET /users/12", "GET /_health", "POST /shop/_all_docs", "GET /", "GET /_update/1"],
+)
+def test_addresses_of_others_are_not_elasticsearch(line: str) -> None:
+    """
+    What FHIR, CouchDB and everybody's own routes look like says nothing of a database.
+    """
+    assert "db.system.name" not in PROTOCOL.parse(f"{line} HTTP/1.1\r\n\r\n".encode(), b"").attributes
+
+
+def test_elasticsearch_says_its_name() -> None:
+    """
+    A server that says so is Elasticsearch, whatever was asked.
+    """
+    answer = PROTOCOL.mask(b"", b"HTTP/1.1 200 OK\r\nX-elastic-product: Elasticsearch\r\n\r\n")[1]
+    found = {
+        path: PROTOCOL.parse(f"GET {path} HTTP/1.1\r\n\r\n".encode(), answer).attributes
+        for path in ("/", "/orders", "/_new/thing")
+    }
+
+    assert ["info", "indices.get", None] == [attributes.get("db.operation.name") for attributes in found.values()]
+    assert {"elasticsearch"} == {attributes["db.system.name"] for attributes in found.values()}
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("/graphql?query=%7Bme%7D&operationName=GetUser&variables=1", "GetUser"),
+        ("/api/graphql?operationName=GetUser", "GetUser"),
+        ("/graphql?operationName=4111111111111111", None),
+        ("/graphql?operationName=eyJhbGciOiJIUzI1NiJ9", None),
+        ("/search?operationName=GetUser", None),
+    ],
+)
+def test_graphql_operations_are_named_where_no_value_tells_them(target: str, expected: str | None) -> None:
+    """
+    An operation's name in the address is an attribute; the endpoint stays what it is.
+    """
+    parsed = PROTOCOL.parse(masked(f"GET {target} HTTP/1.1\r\n\r\n".encode()), b"")
+
+    assert expected == parsed.attributes.get("graphql.operation.name")
+    assert f"GET {target.partition('?')[0]}" == parsed.name
