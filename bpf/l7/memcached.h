@@ -186,8 +186,8 @@ static __always_inline enum match memcached_match(struct conn *conn, volatile st
 		return f->have < FRAME_HEAD_BYTES ? MATCH_MORE : kind == MEMCACHED_KEYS ? MATCH_YES : MATCH_NO;
 	if (text->at < 2 || head_u8(f, text->at - 2) != '\r')
 		return MATCH_NO;
-	if (kind == MEMCACHED_BARE)
-		return text->length <= 3 ? MATCH_YES : MATCH_NO;
+	if (kind == MEMCACHED_BARE) /* words that people type to others too */
+		return text->length <= 3 && text->segment_hash != 'quit' ? MATCH_YES : MATCH_NO;
 	return text->length > (kind == MEMCACHED_STORE ? 4 : kind == MEMCACHED_META_STORE ? 2 : 1) ? MATCH_YES : MATCH_NO;
 }
 

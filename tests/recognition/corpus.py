@@ -39,6 +39,8 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
 
     family: str
     protocol: Protocol
+    case: str = ""
+    """Of a golden capture: its name."""
     greeting: bytes = b""
     request: bytes
     answer: bytes
@@ -59,7 +61,7 @@ def captured() -> Iterator[Example]:
         for path in sorted((DATA / known.name).glob("*.json")):
             content = json.loads(path.read_text(encoding="utf-8"))
             request, answer = (content[part].encode("latin-1") for part in ("request", "response"))
-            yield Example(family=known.name, protocol=known.number, request=request, answer=answer)
+            yield Example(family=known.name, case=path.stem, protocol=known.number, request=request, answer=answer)
 
 
 def variants(example: Example, dice: random.Random) -> Iterator[Example]:

@@ -17,8 +17,12 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from services.probe_manager.kernel import Kernel
+from shared.errors import Malformed
 from shared.messages.kernel import Protocol, Role
+from shared.protocols import protocols
 from tests.kernel.l7.lab import DEFINES, SCOPE_TREE, Lab
 from tests.recognition.measure import Matrix
 
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
 
 BATCH: Final = 100
 """Examples of one server: each has a port, and the kernel's maps of a test hold a few hundred series."""
+STRANGERS: Final = 20
+"""The most examples of one neighbour."""
 PATIENCE_S: Final = 3.0
 
 SERVER: Final = """
@@ -56,18 +62,44 @@ time.sleep(120)
 """
 
 
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+LATER: Final[dict[str, frozenset[str]]] = {
+    "postgresql": frozenset(("startup", "tls_request", "sasl_initial", "sasl_response", "prepare", "prepare_again")),
+    "dubbo": frozenset(("heartbeat",)),
+    "mysql": frozenset(("database",)),
+    "tls": frozenset(("tls13_encrypted",)),
+}
+"""Captures that cannot begin a conversation, or are no requests: nothing is counted of them."""
+
+
 def played(examples: list[Example]) -> list[Example]:
     """
-    Return those that can be told over a stream; DNS gets the length that it has there.
+    Return those that can begin a stream, as they do: DNS with its length, HTTP/2 with its preface, all of it there, and each once.
     """
-    found = []
+    found, seen, strangers = [], set[tuple[str, bytes]](), Counter[str]()
     for one in examples:
+        request, answer = one.request, one.answer
+        if (one.family, request) in seen or strangers[one.family] >= STRANGERS:
+            continue
+        seen.add((one.family, request))
+        strangers[one.family] += one.protocol is Protocol.UNKNOWN
+        if not request or one.protocol is Protocol.WEBSOCKET or one.case in LATER.get(one.family, ()):
+            continue
+        if one.protocol is not Protocol.UNKNOWN and not _whole(one):
+            continue
         if one.protocol is Protocol.DNS:
-            request, answer = (struct.pack("!H", len(part)) + part for part in (one.request, one.answer))
-            found.append(type(one)(family=one.family, protocol=one.protocol, request=request, answer=answer))
-        elif one.request:
-            found.append(one)
+            request, answer = (struct.pack("!H", len(part)) + part for part in (request, answer))
+        if one.protocol in (Protocol.HTTP2, Protocol.GRPC):
+            request = PREFACE + request
+        found.append(msgspec.structs.replace(one, request=request, answer=answer))
     return found
+
+
+def _whole(example: Example) -> bool:
+    try:
+        return protocols()[example.protocol].frame(example.request, response=False) is not None
+    except Malformed:
+        return False
 
 
 def kernel_side(examples: list[Example], *, fallback: bool = False) -> Matrix:
