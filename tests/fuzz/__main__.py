@@ -125,12 +125,20 @@ def captures(name: str) -> list[tuple[bytes, bytes]]:
     return found
 
 
+def still(finding: Finding, protocol: WireProtocol) -> bool:
+    """
+    Return whether what was found is still so; costs are found anew, if they are.
+    """
+    return bool(broken(protocol, bytes.fromhex(finding.request), bytes.fromhex(finding.response)))
+
+
 def run(state: State, wanted: list[str], inputs: int, seconds: float, path: Path | None) -> list[Fuzzer]:
     """
     Fuzz the *wanted* protocols in turn until all together have had so many inputs, or the time is over.
     """
     known = {protocol.name: protocol for protocol in protocols().values()}
     names = wanted or sorted(known)
+    state.findings = [one for one in state.findings if one.protocol in known and still(one, known[one.protocol])]
     strangers = [part for name in known for pair in captures(name)[:2] for part in pair]
     fuzzers = [Fuzzer(known[name], state.protocols.setdefault(name, Progress()), strangers) for name in names]
     ends, saved = time.monotonic() + seconds, time.monotonic()

@@ -74,7 +74,7 @@ LATER: Final[dict[str, frozenset[str]]] = {
 
 def played(examples: list[Example]) -> list[Example]:
     """
-    Return those that can begin a stream, as they do: DNS with its length, HTTP/2 with its preface, all of it there, and each once.
+    Return those that can begin a stream, each once, and as they do: DNS with its length, HTTP/2 with its preface.
     """
     found, seen, strangers = [], set[tuple[str, bytes]](), Counter[str]()
     for one in examples:
