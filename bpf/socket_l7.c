@@ -7,7 +7,7 @@
  * emits:     maps l7_series_0 and l7_series_1 (requests by series), ring l7_samples
  * kernel:    6.3; 5.11 with the fall-back
  * cost:      1.1 us per request (two calls), 2 us with the fall-back; 0.1 us per socket call out of scope
- * misses:    bytes under splice and io_uring (counted as content not seen); TLS is not looked into; sockets that are
+ * misses:    bytes under splice and io_uring (counted as content not seen); what TLS encrypts (tls_l7); sockets that are
  *            not IPv4 or IPv6; with the fall-back also all of io_uring, unseen
  */
 #include "engine.h"
