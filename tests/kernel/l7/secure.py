@@ -29,7 +29,7 @@ http {{
     access_log off; keepalive_requests 100000; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;
     fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
     server {{
-        listen 127.0.0.1:{port} ssl; ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;
+        listen 127.0.0.1:{port} ssl{http2}; ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;
         ssl_protocols TLSv1.2 TLSv1.3; root {folder}/www; location /bad {{ return 503; }}
     }}
 }}
@@ -91,7 +91,7 @@ class Secure:
             found.update((pid, ref[0]) for (pid,), ref in zip(pids, struct.iter_unpack("<II", values), strict=True))
         self.encrypted.look(found)
 
-    def nginx(self) -> int:
+    def nginx(self, *, http2: bool = False) -> int:
         """
         Start nginx with a hooked library and return its port.
         """
@@ -99,7 +99,7 @@ class Secure:
         (folder / "www").mkdir()
         (folder / "www/x").write_text("hello")
         (folder / "www/big").write_bytes(b"z" * 300_000)
-        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port))
+        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, http2=" http2" * http2))
         server = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
         self.run(server, "-c", folder / "nginx.conf", "-p", folder)
         self.lab.until(lambda: accepts(port), "nginx")

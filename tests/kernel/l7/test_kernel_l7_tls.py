@@ -17,6 +17,7 @@ import pytest
 
 from services.probe_manager.loaded import FALLBACK
 from shared.messages.kernel import Outcome, Protocol
+from tests.kernel.l7.conftest import chosen_protocols
 from tests.kernel.l7.lab import accepts, free_port, requests_of
 from tests.kernel.l7.secure import Secure, handshakes, tally
 
@@ -168,6 +169,30 @@ def test_curl_asks(secure: Secure) -> None:
     until(secure.lab, lambda: tally(secure.lab.called(port, Protocol.HTTP1)), {200: 114})
     until(secure.lab, lambda: tally(secure.lab.served(port, Protocol.HTTP1)), {200: 114})
     assert 12 == handshakes(secure.lab.called(port, Protocol.TLS))
+    assert {} == secure.lab.lost()
+
+
+def built(protocol: str) -> bool:
+    """
+    Return whether the framed protocol is among those that were built.
+    """
+    chosen = chosen_protocols()
+    return chosen is None or protocol in chosen
+
+
+@pytest.mark.skipif(not built("http2"), reason="built without HTTP/2")
+def test_http2_inside_tls(secure: Secure) -> None:
+    """
+    What both ends agree on by ALPN is read as HTTP/2: every request of one connection, at both ends.
+    """
+    port = secure.nginx(http2=True)
+    address = f"https://localhost:{port}/x"
+    together = [word for _ in range(103) for word in ("-o", "/dev/null", address)]
+    finished(secure.run("curl", "-s", "--http2", "--cacert", secure.certificate, *together))
+
+    until(secure.lab, lambda: tally(secure.lab.called(port, Protocol.HTTP2)), {200: 103})
+    until(secure.lab, lambda: tally(secure.lab.served(port, Protocol.HTTP2)), {200: 103})
+    assert 1 == handshakes(secure.lab.called(port, Protocol.TLS))
     assert {} == secure.lab.lost()
 
 

@@ -21,7 +21,7 @@ HEAD: Final = f"""\
 Written by `python -m tests.kernel.languages`, which runs the same program in every language that is installed.
 Each asks a web server {TIMES} times over one connection, and Redis for {TIMES} PINGs, in plain and then inside TLS.
 The figures are what was counted at the program's own side; {TIMES} and {TIMES} is all of it.
-Where a TLS library cannot be hooked, its connections are shown with their handshakes and the turns of what is encrypted.
+Where a TLS library cannot be hooked, handshakes are counted, and the turns of what is encrypted.
 
 | language | TLS library | plain: HTTP, Redis | TLS: HTTP, Redis | TLS: handshakes, turns | lost |
 |---|---|---|---|---|---|
