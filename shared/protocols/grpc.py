@@ -149,4 +149,4 @@ def _is_word(part: bytes) -> bool:
     if not is_id(part):
         return True
     words = _WORD.findall(part)
-    return b"".join(words) == part and len(part) >= SYLLABLE * len(words)
+    return not part.isupper() and b"".join(words) == part and len(part) >= SYLLABLE * len(words)
