@@ -78,6 +78,9 @@ class Dialect(NamedTuple):
     """A quoted name has no case of its own."""
 
 
+NOTHING: Final = "\N{REPLACEMENT CHARACTER}"
+"""In place of a NUL, which no store takes."""
+
 _PLAIN: Final = (
     rb"|(?P<PARAMETER>\$[0-9]++)"
     rb"|(?P<NUMBER>\.?[0-9][A-Za-z0-9_.]*+)"
@@ -214,6 +217,7 @@ def mask(out: bytearray, start: int, end: int, dialect: Dialect = STANDARD) -> N
     for token in tokens(sql, dialect):
         low, high = start + token.inside, start + token.outside
         if token.kind is Kind.NUMBER:
+            low += sql[token.start] == ord(".")  # without it, it would go on with the word before it
             out[low:high] = b"0" * (high - low)
         elif token.kind is Kind.COMMENT:
             cover(out, low, high)
@@ -254,7 +258,7 @@ def describe(sql: bytes, dialect: Dialect = STANDARD) -> Statement:
             if length < 4 * TEXT_LIMIT:
                 parts.append(_plain(token.kind, raw))
                 length += len(parts[-1])
-    text = _LISTS.sub("?", "".join(parts).strip())[: 2 * TEXT_LIMIT]
+    text = _LISTS.sub("?", "".join(parts).strip())[: 2 * TEXT_LIMIT].replace("\0", NOTHING)
     return Statement(
         operation=summary.operation,
         collection=summary.targets[0] if summary.targets else "",
@@ -365,5 +369,5 @@ class _Summary:
             self.targets[-1] = f"{self.targets[-1]}.{self._name(raw)}"[:TEXT_LIMIT]
 
     def _name(self, raw: bytes) -> str:
-        name = raw.strip(b'"`')[:64].decode("utf-8", "replace")
+        name = raw.strip(b'"`')[:64].decode("utf-8", "replace").replace("\0", NOTHING)
         return name if raw.startswith(b'"') and not self._folds else name.lower()

@@ -184,7 +184,8 @@ def _mask_target(out: bytearray, line: Line) -> None:
         mask_path(out, line.start + found.start(3), line.start + found.end(3), numbers, cut=cut)
     if found[4]:
         _mask_query(out, line, found.start(4), found[3] or b"", found[4])
-    cover(out, line.start + found.end(), line.start + len(line.target))
+    fragment = line.target.startswith(b"#", found.end())  # its sign stays, so the path ends where it did
+    cover(out, line.start + found.end() + fragment, line.start + len(line.target))
 
 
 def _mask_query(out: bytearray, line: Line, start: int, path: bytes, query: bytes) -> None:

@@ -186,7 +186,7 @@ def _inline(head: bytes, at: int) -> tuple[list[Word], int]:
     words = [
         Word(found.start(), found.end(), end >= 0 or found.end() < stop) for found in _WORD.finditer(head, at, stop)
     ]
-    if words and _upper(head, words[0]).encode("ascii") not in KNOWN:
+    if words and (_upper(head, words[0]).encode("ascii") not in KNOWN or b"\r" in head[at : stop - 1]):
         return [], -1
     return words, -1 if end < 0 else end + 1
 
