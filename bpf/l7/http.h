@@ -187,6 +187,7 @@ static __always_inline void http_hand_over(struct conn *conn, u32 status, u32 ki
 			conn->ignored = IGNORED;
 	}
 	conn->infer_tries = conn->gathering = 0;
+	conn->overflowed = conn->protocol == PROTOCOL_HTTP2; /* the upgraded request is answered once more, on stream 1 */
 	conn->line_total = 0;
 	conn->bound_endpoint = conn->unnamed_endpoint = 0;
 	__builtin_memset(conn->ways, 0, sizeof(conn->ways));
