@@ -8,6 +8,8 @@
  * or executed by the id that the answer to its PREPARE gave; an id from before the connection was watched is only `EXECUTE`.
  * A response is read to its end, packet by packet, because an error may come behind rows and another result behind a result.
  * Where that takes too long the request is counted as answered, and what is left is passed over until the next command.
+ *
+ * long file: a protocol is one header, and this one has a state for each kind of packet that an answer may consist of.
  */
 #ifndef MESHLENS_MYSQL_H
 #define MESHLENS_MYSQL_H

@@ -7,6 +7,9 @@
  * A request is one Query, one Execute or one FunctionCall. Parse, Bind and Describe only prepare one and are not counted
  * by themselves. The endpoint is the statement without its values. A Query ends with ReadyForQuery; an Execute with
  * its own completion, or, when an error made the server pass over the rest of a batch, with the batch's ReadyForQuery.
+ * A CancelRequest and a notification are messages that nobody answers.
+ *
+ * long file: a protocol is one header, and this one is read byte by byte.
  */
 #ifndef MESHLENS_POSTGRESQL_H
 #define MESHLENS_POSTGRESQL_H
@@ -16,6 +19,9 @@
 
 #define PG_SSL_REQUEST 80877103
 #define PG_GSS_REQUEST 80877104
+#define PG_CANCEL_REQUEST 80877102
+#define PG_CANCEL 1 /* what is counted besides statements */
+#define PG_NOTIFICATION 2
 #define PG_HEADER_BYTES 5
 #define PG_TURNS 12 /* as many as the verifier follows */
 #define PG_ROWS 8 /* of a result in one turn */
@@ -23,7 +29,7 @@
 #define PG_NAME_BYTES 16 /* of a name in one turn */
 #define PG_MAX_MESSAGE (1 << 30)
 
-enum pg_state { PG_HEADER, PG_AGAIN, PG_PORTAL, PG_BIND_NAME, PG_PARSE_NAME, PG_SQL };
+enum pg_state { PG_HEADER, PG_AGAIN, PG_PUSHED, PG_PORTAL, PG_BIND_NAME, PG_PARSE_NAME, PG_SQL };
 enum pg_flag { PG_FAILED = 1, PG_ENCRYPTION_ASKED = 2 };
 
 struct statement_key {
@@ -43,7 +49,8 @@ static __always_inline enum match pg_match(u64 first, u32 bytes)
 		if (bytes < 8)
 			return MATCH_MORE;
 		length = __builtin_bswap32(first);
-		return length >= 8 && length < 10000 && (code == 196608 || code == PG_SSL_REQUEST || code == PG_GSS_REQUEST) ?
+		return length >= 8 && length < 10000 &&
+				       (code == 196608 || code == PG_SSL_REQUEST || code == PG_GSS_REQUEST || code == PG_CANCEL_REQUEST) ?
 			       MATCH_YES :
 			       MATCH_NO;
 	}
@@ -55,15 +62,21 @@ static __always_inline enum match pg_match(u64 first, u32 bytes)
 }
 
 /* From the place back to where the message begins; 0 where that is in another piece. */
-static __always_inline u32 pg_back(volatile struct follow *follow)
+static __always_inline u32 pg_back(volatile struct follow *follow, u32 header)
 {
-	return follow->chunk_at >= PG_HEADER_BYTES ? PG_HEADER_BYTES : 0;
+	return follow->chunk_at >= header ? header : 0;
+}
+
+/* Those that open a connection have no type. */
+static __always_inline u32 pg_header_bytes(volatile struct follower *way)
+{
+	return way->type ? PG_HEADER_BYTES : PG_HEADER_BYTES - 1;
 }
 
 /* Keeps the head of the message whose header is complete, for the request that comes next. */
 static __always_inline void pg_head(struct conn *conn, volatile struct follow *follow, volatile struct follower *way)
 {
-	u32 reach = follow_reach(follow), back = pg_back(follow);
+	u32 reach = follow_reach(follow), back = pg_back(follow, pg_header_bytes(way));
 	u64 take = back + (reach < way->skip ? reach : way->skip);
 
 	if (take > REQUEST_HEAD_BYTES)
@@ -184,17 +197,46 @@ static __always_inline void pg_text(struct conn *conn, void *sk, volatile struct
 	way->pending = 0;
 }
 
-static __always_inline void pg_untyped(struct conn *conn, u64 address, u32 length)
+/* A message that nobody answers: counted at once, with no duration. */
+static __always_inline void pg_one_way(struct conn *conn, volatile struct follow *follow, volatile struct follower *way)
+{
+	u64 kind = follow->request ? PG_CANCEL : PG_NOTIFICATION;
+	volatile struct pending *pending = pending_here();
+	u32 left = follow->view.left + follow->chunk_bytes - follow->chunk_at, bytes = way->skip + pg_header_bytes(way);
+
+	if (!pending)
+		return;
+	way->state = PG_HEADER;
+	if (!in_flight(conn))
+		pg_head(conn, follow, way);
+	pending_begin(pending, follow->now, follow->request ? 0 : bytes, 0, 0);
+	pending->index = conn->pushed;
+	pending->request.start_ns = follow->now;
+	pending->request.endpoint = endpoint_of(mix(mix(HASH_START, PROTOCOL_POSTGRESQL), kind << 8));
+	pending->request.bytes = follow->request ? bytes : 0;
+	pending->request.offset = conn->passed[follow->sent & 1] - left - bytes + way->skip;
+	pending->duration_ns = 0;
+	follow->named += bytes;
+	conn_peer_again(conn);
+	pending_end(pending, conn);
+	conn->head_bytes = 0; /* it is not the head of the statement that comes next */
+}
+
+/* Untyped messages open a connection; true for the one that cancels what another does. */
+static __always_inline bool pg_untyped(struct conn *conn, volatile struct follow *follow, u64 address, u32 length)
 {
 	u32 code = 0;
 
-	if (length == 4)
+	if (length == 4 || length == 12)
 		bpf_probe_read_user(&code, 4, (void *)address);
 	code = __builtin_bswap32(code);
+	if (code == PG_CANCEL_REQUEST)
+		return true;
 	if (code == PG_SSL_REQUEST || code == PG_GSS_REQUEST)
 		conn->ways[1].flags |= PG_ENCRYPTION_ASKED;
 	else
 		conn->groups_opened++; /* the ReadyForQuery after the log-in */
+	return false;
 }
 
 /* The header of a message from the client is complete; its body begins at the place. */
@@ -211,8 +253,8 @@ static __always_inline void pg_request_header(struct conn *conn, void *sk, volat
 		pg_push(conn, sk, follow, way, type == 'E' ? conn->bound_endpoint : 0);
 	if (type == 'Q' || type == 'F' || type == 'S')
 		conn->groups_opened++;
-	if (type == 0)
-		pg_untyped(conn, follow_address(follow), way->skip);
+	if (type == 0 && pg_untyped(conn, follow, follow_address(follow), way->skip))
+		way->state = PG_PUSHED;
 	if (way->skip && (type == 'Q' || type == 'P' || type == 'B'))
 		pg_read(conn, way, type == 'Q' ? PG_SQL : type == 'P' ? PG_PARSE_NAME : PG_PORTAL);
 }
@@ -220,7 +262,7 @@ static __always_inline void pg_request_header(struct conn *conn, void *sk, volat
 static __always_inline void pg_end(struct conn *conn, void *sk, volatile struct follow *follow, u8 outcome)
 {
 	volatile struct pending *pending = pending_here();
-	u32 back = pg_back(follow);
+	u32 back = pg_back(follow, PG_HEADER_BYTES);
 
 	if (!pending)
 		return;
@@ -261,9 +303,13 @@ static __always_inline bool pg_response_header(struct conn *conn, void *sk, vola
 	u32 oldest = settle(follow, pg_oldest(conn, sk));
 	u8 type = way->type;
 
+	if (type == 'A') {
+		way->state = PG_PUSHED;
+		return false;
+	}
 	if (type == 'E')
 		way->flags |= PG_FAILED;
-	if ((oldest && (type == 'Z' || type == 'E')) || (oldest == 'E' && (type == 'C' || type == 'I' || type == 's'))) {
+	if ((oldest == 'Q' && type == 'W') || (oldest && (type == 'Z' || type == 'E')) || (oldest == 'E' && (type == 'C' || type == 'I' || type == 's'))) {
 		pg_end(conn, sk, follow, way->flags & PG_FAILED ? OUTCOME_SERVER_ERROR : OUTCOME_OK);
 		return way->type == 'Z';
 	}
@@ -284,7 +330,9 @@ static __always_inline int pg_header_byte(struct conn *conn, volatile struct fol
 		if (!request && way->flags & PG_ENCRYPTION_ASKED) {
 			way->flags &= ~PG_ENCRYPTION_ASKED;
 			way->count = 0;
-			if (c != 'N')
+			if (c == 'S')
+				conn->protocol = PROTOCOL_TLS;
+			else if (c != 'N')
 				conn->ignored = IGNORED;
 		} else if (request && c == 0) {
 			way->count = 2; /* these have no type: this is the first byte of the length */
@@ -303,7 +351,7 @@ static __always_inline int pg_header_byte(struct conn *conn, volatile struct fol
 	return 1;
 }
 
-/* A row of a result is passed over at once, when its header is in the chunk; so are those that come next. */
+/* A row of a result or of a copy, or a Describe, is passed over at once, when its header is in the chunk; so are those behind. */
 static __always_inline bool pg_rows(volatile struct follower *way, volatile struct follow *follow)
 {
 	u32 at, length;
@@ -311,7 +359,7 @@ static __always_inline bool pg_rows(volatile struct follower *way, volatile stru
 
 	for (int i = 0; i < PG_ROWS; i++) {
 		at = follow->chunk_at;
-		if (at + PG_HEADER_BYTES > follow->chunk_bytes || follow->chunk[at & (CHUNK_BYTES - 1)] != 'D')
+		if (at + PG_HEADER_BYTES > follow->chunk_bytes || (follow->chunk[at & (CHUNK_BYTES - 1)] | 0x20) != 'd')
 			return any;
 		at = (at + 1) & (CHUNK_BYTES - 1);
 		length = follow->chunk[at] << 24 | follow->chunk[at + 1] << 16 | follow->chunk[at + 2] << 8 | follow->chunk[at + 3];
@@ -327,16 +375,12 @@ static __always_inline bool pg_rows(volatile struct follower *way, volatile stru
 	return any;
 }
 
-/* One turn; false when this is not PostgreSQL. */
-static __always_inline bool pg_turn(struct conn *conn, void *sk, volatile struct follower *way, volatile struct follow *follow)
+/* A header, or what there is of one; false when this is not PostgreSQL. */
+static __always_inline bool pg_header(struct conn *conn, void *sk, volatile struct follower *way, volatile struct follow *follow)
 {
 	int complete = way->state == PG_AGAIN;
 
-	if (way->state >= PG_PORTAL) {
-		pg_text(conn, sk, way, follow);
-		return true;
-	}
-	if (!follow->request && !complete && !way->count && conn->answer_ns && pg_rows(way, follow))
+	if ((follow->request || conn->answer_ns) && !complete && !way->count && pg_rows(way, follow))
 		return true;
 	for (int i = 0; i < PG_HEADER_BYTES && !complete && follow->chunk_at < follow->chunk_bytes; i++)
 		complete = settle(follow, pg_header_byte(conn, way, follow->request, follow_byte(follow)));
@@ -344,12 +388,25 @@ static __always_inline bool pg_turn(struct conn *conn, void *sk, volatile struct
 		return false;
 	if (!complete)
 		return true;
+	way->state = PG_HEADER;
 	if (follow->request)
 		pg_request_header(conn, sk, way, follow);
 	else if (pg_response_header(conn, sk, way, follow))
 		way->state = PG_AGAIN;
-	else
-		way->state = PG_HEADER;
+	if (way->state == PG_PUSHED)
+		pg_one_way(conn, follow, way);
+	return true;
+}
+
+/* One turn: a header and the beginning of its text, or more of a text; false when this is not PostgreSQL. */
+static __always_inline bool pg_turn(struct conn *conn, void *sk, volatile struct follower *way, volatile struct follow *follow)
+{
+	bool right = way->state >= PG_PORTAL || pg_header(conn, sk, way, follow);
+
+	if (!settle(follow, right))
+		return false;
+	if (way->state >= PG_PORTAL)
+		pg_text(conn, sk, way, follow);
 	return true;
 }
 

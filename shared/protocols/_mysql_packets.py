@@ -109,6 +109,9 @@ def is_execution(request: bytes, packet: Packet) -> bool:
 
 
 def told_statement(body: bytes) -> bool:
+    """
+    Return whether *body* is the statement that the kernel puts in an EXECUTE, and not what a client sends.
+    """
     return len(body) > 4 and body[:9].find(b"\0") < 0 and SQL_BEGINS.match(body) is not None and body[0] < 0x80
 
 
@@ -120,6 +123,9 @@ def is_plain_ok(head: bytes, packet: Packet) -> bool:
 
 
 def text_end(head: bytes, start: int, end: int) -> int:
+    """
+    Return where the text that begins at *start* ends: at its NUL, or at *end* when that is cut off.
+    """
     found = head.find(b"\0", start, end)
     return min(start, end) if start > end else end if found < 0 else found
 
@@ -150,6 +156,9 @@ def is_compressed(head: bytes) -> bool:
 
 
 def begins(head: bytes, packet: Packet) -> bool:
+    """
+    Return whether a command or a log-in begins with *packet*.
+    """
     if packet.sequence or packet.start == packet.end:
         return packet.sequence < 3 and sure_of_login(head, packet) > 0
     command = head[packet.start]
@@ -157,6 +166,9 @@ def begins(head: bytes, packet: Packet) -> bool:
 
 
 def sure_of_login(request: bytes, first: Packet) -> float:
+    """
+    Return how sure it is that *first* is a log-in: capabilities, then a row of zeros.
+    """
     body = request[first.start : first.end]
     flags = int.from_bytes(body[:4], "little")
     if first.sequence > 2 or len(body) < LOGIN_BYTES or not flags & PROTOCOL_41:

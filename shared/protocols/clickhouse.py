@@ -21,8 +21,8 @@ STAND_IN: Final = "QUERY"
 """What a query is called whose text is not in the head."""
 
 CALLER: Final = frozenset((
-    6, 10, 15, 16, 17, 20, 26, 27, 34, 35, 36, 38, 41, 42, 43, 44, 46, 47, 48, 50, 52, 53, 57, 60, 62, 63, 69, 70, 72, 73,
-    78, 80, 81, 82, 115, 153, 164, 179, 184, 192, 193, 194, 195, 206, 215, 350, 352, 386, 395, 497, 516,
+    6, 10, 15, 16, 17, 20, 26, 27, 34, 35, 36, 38, 41, 42, 43, 44, 46, 47, 48, 50, 52, 53, 57, 60, 62, 63, 69, 70, 72,
+    73, 78, 80, 81, 82, 115, 153, 164, 179, 184, 192, 193, 194, 195, 206, 215, 350, 352, 386, 395, 497, 516,
 ))  # fmt: skip
 """Codes of what is wrong with the statement, its data or the one who sends it; `bpf/l7/clickhouse.h` has the same."""
 CODES: Final = {
@@ -36,6 +36,11 @@ CODES: Final = {
 
 _NAME: Final = re.compile(rb"[A-Za-z0-9_.$-]{0,64}\Z")
 _PRODUCT: Final = re.compile(rb"[A-Za-z0-9_. /+-]{1,64}\Z")
+_VERB: Final = re.compile(
+    rb"(?:select|insert|with|create|alter|drop|show|set|use|desc|describe|optimize|system|exists|explain|truncate|rename"
+    rb"|attach|detach|kill|check|delete|update|grant|revoke)[ \t\r\n]",
+    re.IGNORECASE,
+)
 _INLINE: Final = re.compile(rb"[ \t\r\n]FORMAT[ \t\r\n]++[A-Za-z]++", re.IGNORECASE)
 
 
@@ -106,7 +111,8 @@ def _statement(request: bytes) -> packets.Text | None:
 def _sure_of_request(request: bytes) -> float:
     text = _statement(request)
     if text:
-        return 0.8 if packets.is_query(request) else 0.65
+        verb = _VERB.match(request, text.start)
+        return 0.8 if packets.is_query(request) else 0.65 if verb else 0.5
     if packets.is_query(request):
         return 0.45
     if request[:1] == b"\0":

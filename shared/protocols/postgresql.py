@@ -34,7 +34,7 @@ STARTUP_CODES: Final = {CANCEL: "CANCEL", TLS: "SSLREQUEST", GSS: "GSSENCREQUEST
 EXECUTE: Final = "EXECUTE"
 """What a request is called whose statement was prepared before: its text is not in the head."""
 
-FRONTEND: Final = b"BCDEFHPQSXcdfp"
+FRONTEND: Final = b"ABCDEFHPQSXcdfp"
 BACKEND: Final = b"123ACDEGHIKNRSTVWZcdnstv"
 
 FIXED: Final = {b"H": 4, b"S": 4, b"X": 4, b"c": 4}
@@ -354,7 +354,7 @@ def _named(request: bytes, message: Message) -> str:
         return f"{EXECUTE} {_NUMBERS.sub('{n}', text_of(request[name:stop]))}"
     return {
         b"E": EXECUTE, b"D": "DESCRIBE", b"C": "CLOSE", b"F": "CALL", b"S": "SYNC", b"H": "FLUSH", b"X": "TERMINATE",
-        b"d": "COPY", b"c": "COPY", b"f": "COPY", b"p": "AUTHENTICATE",
+        b"d": "COPY", b"c": "COPY", b"f": "COPY", b"p": "AUTHENTICATE", b"A": "NOTIFICATION",
     }[message.kind]  # fmt: skip
 
 

@@ -79,6 +79,8 @@ def test_responses_are_masked(response: bytes, expected: bytes) -> None:
         (message("X", b""), "TERMINATE"),
         (message("Q", b"\0"), "EMPTY"),
         (opening(TLS), "SSLREQUEST"),
+        (opening(CANCEL, bytes(8)), "CANCEL"),
+        (message("A", b"\0\0\0\7orders\0secret\0"), "NOTIFICATION"),
     ],
 )
 def test_requests_have_names(request_head: bytes, expected: str) -> None:
