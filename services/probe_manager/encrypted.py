@@ -61,6 +61,8 @@ class _Seen:
         self.files: Final[set[FileId]] = set()
         self.links: Final[list[int]] = []
         self.obstacle = ""
+        self.waits = False
+        """There is something to hook, and the programs are not there yet."""
 
 
 def mapped(text: str) -> list[Mapped]:
@@ -89,7 +91,7 @@ class Encrypted:
         Declare what it works with.
 
         Args:
-            programs: returns the programs of `bpf/tls_l7.c`, function to file descriptor, when they are needed.
+            programs: returns the programs of `bpf/tls_l7.c`, function to file descriptor; nothing while they load.
             whole_host: hook files for everybody, not processes one by one.
         """
         self._programs: Final = programs
@@ -112,7 +114,7 @@ class Encrypted:
         for pid, instance in processes.items():
             seen = self._seen.setdefault(pid, _Seen(instance, self._round))
             age = self._round - seen.since
-            if age in LOOK_AFTER or age % LOOK_EVERY == 0:
+            if age in LOOK_AFTER or age % LOOK_EVERY == 0 or seen.waits:
                 self._look_at(pid, seen)
         self._round += 1
         if self._round % LOOK_EVERY == 0:
@@ -176,19 +178,23 @@ class Encrypted:
             seen.obstacle = library.obstacle
         if not library.hooks:
             return
+        programs = self._programs()
+        seen.waits = not programs
+        if seen.waits:
+            return
         if self._whole_host:
             if file not in self._shared:
-                self._shared[file] = self._hooked(library, descriptor, 0)
+                self._shared[file] = self._hooked(programs, library, descriptor, 0)
         elif sum(1 for one in self._seen.values() if one.links) >= MOST_PROCESSES:
             seen.obstacle = FULL
             return
         else:
-            seen.links.extend(self._hooked(library, descriptor, pid))
+            seen.links.extend(self._hooked(programs, library, descriptor, pid))
         seen.files.add(file)
 
-    def _hooked(self, library: Library, descriptor: int, process: int) -> list[int]:
+    def _hooked(self, programs: Mapping[str, int], library: Library, descriptor: int, process: int) -> list[int]:
         made: list[int] = []
-        programs, path = self._programs(), f"/proc/self/fd/{descriptor}"
+        path = f"/proc/self/fd/{descriptor}"
         try:
             for hook in library.hooks:
                 program = programs[hook.program]

@@ -119,6 +119,20 @@ class Kernel:
             refused |= self._finish(part, strict=strict)
         return refused
 
+    @property
+    def unfinished(self) -> bool:
+        """
+        Return whether a probe waits for `finish`.
+        """
+        return bool(self._unfinished)
+
+    def is_finished(self, name: str) -> bool:
+        """
+        Return whether the probe *name* is attached with all its framed protocols.
+        """
+        loaded = self.probes.get(name)
+        return loaded is not None and (self._home / "finished" / f"{name}:{loaded.variant}").exists()
+
     def unload(self, name: str) -> None:
         """
         Detach the probe *name*; its maps stay.
@@ -222,7 +236,10 @@ class Kernel:
 
     def _has_parts(self, name: str, variant: str, text: str) -> None:
         _, second = parts(text)
-        if second and not (self._home / "finished" / f"{name}:{variant}").exists():
+        finished = self._home / "finished" / f"{name}:{variant}"
+        if not second:
+            finished.mkdir(exist_ok=True)
+        elif not finished.exists():
             self._unfinished.append(Part(name, variant, second))
 
     def _finish(self, part: Part, *, strict: bool) -> dict[str, str]:

@@ -193,7 +193,7 @@ class Node:
             self._load(encrypted.PROBE)
         if encrypted.PROBE in self._failed:
             raise OSError(errno.ENOTSUP, self._failed[encrypted.PROBE])
-        return self.kernel.probes[encrypted.PROBE].programs
+        return self.kernel.probes[encrypted.PROBE].programs if self.kernel.is_finished(encrypted.PROBE) else {}
 
     def switch(self, name: str, on: bool) -> None:
         """

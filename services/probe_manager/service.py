@@ -52,6 +52,8 @@ class ProbeService:
         """The kernel side is asked one thing at a time."""
         self._sample_number = 0
         self._left_out = 0
+        self._finishing = False
+        """Protocols are being brought in."""
 
     async def run(self) -> None:
         """
@@ -69,11 +71,14 @@ class ProbeService:
         Bring in the protocols that the start has left for later.
         """
         started = time.monotonic()
+        self._finishing = True
         try:
             await asyncio.to_thread(self._node.finish)
         except (ConfigError, OSError) as refusal:
             self._shell.log.error("protocols_refused", error=str(refusal)[:2000])
             return
+        finally:
+            self._finishing = False
         for protocol, why in self._node.refused.items():
             self._shell.log.error("protocol_refused", protocol=protocol, error=why[:2000])
         self._shell.log.info("protocols_ready", seconds=round(time.monotonic() - started, 1))
@@ -95,6 +100,8 @@ class ProbeService:
         while True:
             async with self._kernel_free:
                 await asyncio.to_thread(self._node.find_libraries)
+            if self._node.kernel.unfinished and not self._finishing:
+                self._shell.spawn(self.finish(), "protocols")
             await asyncio.sleep(LIBRARIES_EVERY_S)
 
     async def switch(self, command: ProbeCommand) -> ProbeReply:
