@@ -188,3 +188,22 @@ def test_why_content_cannot_be_seen_is_told() -> None:
     assert 1 == len(encrypted.words())
     encrypted.look({})
     assert [] == encrypted.words()
+
+
+def test_programs_that_are_not_there_yet_are_asked_for_again() -> None:
+    """
+    While the programs are being loaded, every round asks for them, and nothing is said to stand in the way.
+    """
+    asked: list[int] = []
+
+    def loading() -> dict[str, int]:
+        asked.append(len(asked))
+        return {}
+
+    own("libssl")
+    encrypted = Encrypted(loading, whole_host=False)
+    for _ in range(7):
+        encrypted.look({os.getpid(): 7})
+
+    assert list(range(7)) == asked
+    assert [] == encrypted.words()
