@@ -16,6 +16,7 @@ from shared.messages.kernel import Protocol
 from shared.protocols.rocketmq import PROTOCOL
 from tests.data.rocketmq.broker import compiled, flag, frames, opaque, servers
 from tests.data.streams import jars
+from tests.kernel.l7.lab import requests_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,6 +170,7 @@ def test_long_headers_cut_anywhere(lab: Lab, size: int) -> None:
         ("UPDATE_CONSUMER_OFFSET", "OK", 0): COUNT,
         ("HEART_BEAT", "SERVER_ERROR", 1): COUNT,
     }
+    lab.until(lambda: requests_of(lab.served(port, Protocol.ROCKETMQ)) >= 3 * COUNT, "the last answer's end")
     served = lab.served(port, Protocol.ROCKETMQ)
     assert expected == counted(served, names(lab))
     assert len(wire) == sum(one.request_bytes for one in served)
