@@ -92,3 +92,12 @@ def test_a_leak_would_be_seen() -> None:
     assert b"Tr0ub4" == leak(secret, bare.request)
     assert b"4dor&3" == leak(secret, b"...4dor&3...")
     assert b"" == leak(secret, b"Tr0u")
+
+
+def test_every_protocol_has_planted_secrets() -> None:
+    """
+    No protocol is left out: real clients sent secrets in each.
+    """
+    planted = {protocol for protocol, _, _, _ in captures()}
+
+    assert {Protocol(number) for number in protocols()} == planted
