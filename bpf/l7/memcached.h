@@ -16,7 +16,7 @@
 FRAMED_PROTOCOL(memcached, PROTOCOL_MEMCACHED, 3)
 
 #define MEMCACHED_HEADER 1
-#define MEMCACHED_TURNS 4
+#define MEMCACHED_TURNS 6
 #define MEMCACHED_PACKET 24
 #define MEMCACHED_MAX_BYTES (1 << 30)
 #define MEMCACHED_WORDS 5 /* of a line whose places are kept */
@@ -42,24 +42,14 @@ enum memcached_decided { MEMCACHED_ENDS, MEMCACHED_VERB = MEMCACHED_WORDS, MEMCA
 
 /* ---- lines ---------------------------------------------------------------------------------------------------- */
 
-/* A word ends before *i*. */
-static __always_inline void memcached_word(volatile struct framed *f, volatile struct text_state *text, u32 i)
-{
-	if (text->length > 1 && i - text->digits == 1 && head_u8(f, i - 1) == 'q')
-		text->mode |= MEMCACHED_QUIET;
-	if (text->length < MEMCACHED_WORDS)
-		f->scratch[text->length & 7] = i;
-	text->length++;
-}
-
 /*
  * Reads the line in the head, from its word number *first* on. Afterwards: length is how many words there are, scratch where the
- * first of them end, at where the line ends (0: not in the head), mode what was found, segment_hash the first word.
+ * first of them end, at where the line ends (0: not in the head), mode what was found, segment_hash the first word. Words stand
+ * one space apart, as clients write them.
  */
 static __always_inline void memcached_line(volatile struct framed *f, volatile struct text_state *text, u32 first)
 {
 	text->length = first;
-	text->digits = -first; /* where the word begins; one that goes on began before the head */
 	f->scratch[0] = f->scratch[1] = 0;
 	for (u32 i = 0; i < FRAME_HEAD_BYTES; i++) {
 		if (i >= f->have)
@@ -67,17 +57,20 @@ static __always_inline void memcached_line(volatile struct framed *f, volatile s
 		text->other = f->head[i];
 		if (text->other > ' ')
 			continue;
-		if (text->other != ' ' && text->other != '\r' && text->other != '\n') {
-			text->mode |= MEMCACHED_STRANGE;
-			break;
-		}
-		if (text->digits != i)
-			memcached_word(f, text, i);
-		text->digits = i + 1;
-		if (text->other == '\n') {
+		text->digits = text->length < MEMCACHED_WORDS ? text->length : MEMCACHED_WORDS;
+		f->scratch[text->digits & 7] = i;
+		text->length++;
+		if (head_be16(f, i - 2) == ' q' && text->length > 2)
+			text->mode |= MEMCACHED_QUIET;
+		if (text->other == ' ')
+			continue;
+		if (text->other == '\r' && head_u8(f, i + 1) == '\n' && i + 1 < f->have)
+			text->at = i + 2;
+		else if (text->other == '\n')
 			text->at = i + 1;
-			break;
-		}
+		else if (text->other != '\r' || i + 1 < f->have)
+			text->mode |= MEMCACHED_STRANGE;
+		break;
 	}
 	text->segment_hash = f->scratch[0] < 8 ? head_be64(f, 0) >> (64 - 8 * (f->scratch[0] & 7)) : head_be64(f, f->scratch[0] - 8);
 	if (!f->scratch[0])
