@@ -155,26 +155,28 @@ class Encrypted:
         worth = set(libraries.worth_opening(paths))
         for file in [one for one in files if one.path in worth or one.path == executable][:MOST_FILES]:
             if file.file not in seen.files:
-                self._open(pid, seen, file)
-        if libraries.is_java(paths) and not seen.files:
+                self._open(pid, seen, file, program=file.path == executable)
+        if libraries.is_java(paths):
             seen.obstacle = libraries.JAVA
+        if seen.files and seen.obstacle in libraries.NOT_HOOKED:
+            seen.obstacle = ""
 
-    def _open(self, pid: int, seen: _Seen, file: Mapped) -> None:
+    def _open(self, pid: int, seen: _Seen, file: Mapped, *, program: bool) -> None:
         try:
             with _opened(pid, file) as descriptor:
-                self._meet(pid, seen, file.file, descriptor)
+                self._meet(pid, seen, file.file, descriptor, program=program)
         except OSError as refusal:
             if Path(f"/proc/{pid}").exists():
                 seen.obstacle = f"the kernel refuses to hook {file.path}: {refusal.strerror}"
 
-    def _meet(self, pid: int, seen: _Seen, file: FileId, descriptor: int) -> None:
+    def _meet(self, pid: int, seen: _Seen, file: FileId, descriptor: int, *, program: bool) -> None:
         # An offset is good for the very bytes it was found in: elsewhere a trap would lie within an instruction.
         status = os.fstat(descriptor)
         version = (file, status.st_size, status.st_mtime_ns)
         if version not in self._libraries:
             self._libraries[version] = libraries.examine(descriptor)
         library = self._libraries[version]
-        if library.obstacle:
+        if library.obstacle and program:
             seen.obstacle = library.obstacle
         if not library.hooks:
             return

@@ -64,6 +64,12 @@ _WORTH: Final = re.compile(r"(?:ssl|tls|crypto|node|netty_tcnative|conscrypt)", 
 _JAVA: Final = re.compile(r"/libjvm\.so$")
 JAVA: Final = "Java encrypts in compiled bytecode, which has no function to attach to"
 STRIPPED: Final = "its TLS library is part of the program and has no symbols"
+RUSTLS: Final = "rustls has no functions whose arguments are laid down"
+BUILT_IN: Final = {b"rustls": RUSTLS, b"BoringSSL": STRIPPED, b"OpenSSL 1.": STRIPPED, b"OpenSSL 3.": STRIPPED}
+"""Words among a program's constants that tell of a library in it."""
+NOT_HOOKED: Final = frozenset({JAVA, STRIPPED, RUSTLS})
+"""These hold for a process only while nothing of it is hooked: a program may mention a library that it loads."""
+_MOST_CONSTANTS: Final = 64 << 20
 
 
 def worth_opening(paths: Sequence[str]) -> list[str]:
@@ -82,7 +88,7 @@ def is_java(paths: Sequence[str]) -> bool:
 
 def examine(descriptor: int) -> Library:
     """
-    Return what the open file holds; a file that is no ELF file holds nothing.
+    Return what the open file holds, the obstacle that of a program; a file that is no ELF file holds nothing.
     """
     try:
         elf = Elf(descriptor)
@@ -97,13 +103,19 @@ def examine(descriptor: int) -> Library:
                     hooks.append(Hook(END, found[name].offset, at_return=True))
             if len(hooks) >= 4:  # to read and to write, each with its end
                 return Library(kind, tuple(hooks))
-        return _go(elf)
+        return _go(elf) if golang.is_go(elf) else _built_in(elf)
     except Malformed:
         return NOTHING
 
 
-def _go(elf: Elf) -> Library:
-    if not golang.is_go(elf):
+def _built_in(elf: Elf) -> Library:
+    constants = elf.section(".rodata")
+    if constants is None or constants.size > _MOST_CONSTANTS:
         return NOTHING
+    text = elf.read(constants.offset, constants.size)
+    return Library("", (), next((why for word, why in BUILT_IN.items() if word in text), ""))
+
+
+def _go(elf: Elf) -> Library:
     places, obstacle = golang.places(elf)
     return Library("Go", tuple(Hook(program, offset) for program, offset in places), obstacle)

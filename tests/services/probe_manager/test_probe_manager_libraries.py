@@ -207,3 +207,21 @@ def test_programs_that_are_not_there_yet_are_asked_for_again() -> None:
 
     assert list(range(7)) == asked
     assert [] == encrypted.words()
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="there is no gcc: apt-get install gcc")
+@pytest.mark.parametrize(
+    ("constant", "expected"),
+    [("rustls 0.23", libraries.RUSTLS), ("OpenSSL 3.0.2", libraries.STRIPPED), ("nothing of the kind", "")],
+)
+def test_a_library_within_the_program_is_named(tmp_path: Path, constant: str, expected: str) -> None:
+    """
+    A program that carries a TLS library without symbols says why it cannot be looked into.
+    """
+    (tmp_path / "main.c").write_text(f'#include <stdio.h>\nint main(void) {{ return puts("{constant}") < 0; }}\n')
+    subprocess.run(["gcc", "-s", "-o", tmp_path / "main", tmp_path / "main.c"], check=True, timeout=60)
+    descriptor = os.open(tmp_path / "main", os.O_RDONLY)
+    try:
+        assert libraries.Library("", (), expected) == libraries.examine(descriptor)
+    finally:
+        os.close(descriptor)
