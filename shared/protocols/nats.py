@@ -366,7 +366,9 @@ def _mask_text(out: bytearray, head: bytes, line: Line, after: int) -> None:
     Cover credentials, addresses and names; flags and known errors stay.
     """
     opening = 2 if head[after : after + 2] in (b" {", b" '") else 1
-    cover(out, after + opening, line.end, b"\r\n'}" if line.verb != b"CONNECT" else b"\r\n}")
+    cover(out, after + opening, line.end, b"\r\n")
+    if line.found is not None and line.found.end() > after + opening:
+        out[line.found.end() - 1 : line.end] = head[line.found.end() - 1 : line.end]
     if line.verb == b"-ERR":
         raw = head[after + 2 : line.end].lower()
         kept = max((len(word) for word in ERRORS if raw.startswith(word)), default=0)
