@@ -17,7 +17,7 @@
 FRAMED_PROTOCOL(kafka, PROTOCOL_KAFKA, 2)
 
 #define KAFKA_HEADER 8
-#define KAFKA_TURNS 2
+#define KAFKA_TURNS 4
 #define KAFKA_REQUEST_HEADER 14
 #define KAFKA_MAX_BYTES (100 << 20) /* socket.request.max.bytes */
 #define KAFKA_KEYS 93

@@ -17,13 +17,14 @@
 FRAMED_PROTOCOL(pulsar, PROTOCOL_PULSAR, 2)
 
 #define PULSAR_HEADER 12
-#define PULSAR_TURNS 3
+#define PULSAR_TURNS 6
 #define PULSAR_MAX_BYTES (6 << 20)
 #define PULSAR_NAME_BYTES 96
 #define PULSAR_FIELDS 8 /* of a command, that are looked at */
 #define PULSAR_VARINT 10
 #define PULSAR_SENT 0x80000000 /* ids of what is sent, apart from those of requests */
 #define PULSAR_ONLY 0x40000000 /* of what has no id */
+#define PULSAR_FAR 0xe0 /* away from the places of the first requests' ids */
 #define PULSAR_PUSH 0x100 /* mixed into the endpoint of what the broker says unasked */
 
 enum pulsar_type {
@@ -164,7 +165,7 @@ static __always_inline u32 pulsar_asked(volatile struct framed *f, u32 type)
 	if (type == PULSAR_SEND)
 		f->scratch[1] = pulsar_sent_id(f);
 	else if (type == PULSAR_CONNECT || type == PULSAR_PING)
-		f->scratch[1] = PULSAR_ONLY | type;
+		f->scratch[1] = PULSAR_ONLY | (type ^ PULSAR_FAR);
 	else if (bit & PULSAR_ASKS_2)
 		f->scratch[1] = f->scratch[2];
 	else if (type == PULSAR_PRODUCER)
@@ -187,7 +188,7 @@ static __always_inline u32 pulsar_answered(volatile struct framed *f, u32 type)
 		f->scratch[1] = pulsar_sent_id(f);
 		f->scratch[2] = type == PULSAR_SEND_ERROR;
 	} else if (type == PULSAR_CONNECTED || type == PULSAR_PONG) {
-		f->scratch[1] = PULSAR_ONLY | (type - 1);
+		f->scratch[1] = PULSAR_ONLY | ((type - 1) ^ PULSAR_FAR);
 		f->scratch[2] = 0;
 	} else if (type == PULSAR_LOOKUP_RESPONSE) {
 		f->scratch[1] = f->scratch[4];
@@ -201,7 +202,7 @@ static __always_inline u32 pulsar_answered(volatile struct framed *f, u32 type)
 		f->scratch[3] = f->scratch[2];
 		f->scratch[2] = type == PULSAR_ERROR || (bit & PULSAR_ERROR_2 && f->scratch[2]);
 		if (type == PULSAR_ERROR && (u32)f->scratch[1] == ~0U) /* refused before it could ask for anything */
-			f->scratch[1] = PULSAR_ONLY | PULSAR_CONNECT;
+			f->scratch[1] = PULSAR_ONLY | (PULSAR_CONNECT ^ PULSAR_FAR);
 	} else {
 		return PULSAR_NOTHING;
 	}
