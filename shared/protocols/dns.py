@@ -1,5 +1,5 @@
 """
-DNS messages in datagrams.
+DNS messages in datagrams, and behind their length on streams.
 
 https://www.rfc-editor.org/rfc/rfc1035
 """
@@ -19,6 +19,8 @@ from shared.protocols._base import Parsed, WireProtocol, blank
 from shared.protocols._collapse import ID, collapsed
 
 HEADER: Final = struct.Struct("!HHHHHH")
+PREFIX: Final = 2
+"""Bytes that tell a message's length on a stream."""
 RECORD: Final = struct.Struct("!HHIH")
 QUESTION: Final = struct.Struct("!HH")
 
@@ -96,6 +98,7 @@ class Dns(WireProtocol):
         """
         Return how sure it is: the flags leave little room, the ids must agree, and the question must be readable.
         """
+        request, response = _unframed(request, response=False), _unframed(response, response=True)
         try:
             asked = _header(request, response=False)
             name, at = _name(request, HEADER.size)
@@ -115,14 +118,15 @@ class Dns(WireProtocol):
 
     def mask(self, request: bytes, response: bytes) -> tuple[bytes, bytes]:
         """
-        Return both datagrams; names and addresses stay, other record data (text, keys, cookies) becomes zeros.
+        Return both messages; names and addresses stay, other record data (text, keys, cookies) becomes zeros.
         """
-        return _mask(request, response=False), _mask(response, response=True)
+        return _mask_any(request, response=False), _mask_any(response, response=True)
 
     def parse(self, request: bytes, response: bytes) -> Parsed:
         """
         Return the question, the response code and the first answers.
         """
+        request, response = _unframed(request, response=False), _unframed(response, response=True)
         attributes: dict[str, str | int] = {}
         name, kind = _asked(request, attributes) if request else ("", "")
         outcome, code = Outcome.NO_RESPONSE, 0
@@ -142,8 +146,11 @@ class Dns(WireProtocol):
         """
         Return the length of the message; None while records that its header announces are missing.
         """
-        if len(buffer) < HEADER.size:
+        if len(buffer) < HEADER.size + PREFIX:
             return None
+        if _unframed(buffer, response=response) is not buffer:
+            length = PREFIX + int.from_bytes(buffer[:PREFIX], "big")
+            return length if length <= len(buffer) else None
         header = _header(buffer, response=response)
         at = HEADER.size
         for _ in range(header.questions):
@@ -198,6 +205,29 @@ def _header(message: bytes, *, response: bool) -> Header:
     if not response and (header.records[0] or flags & 0xF) and opcode == 0:
         raise Malformed("dns: a question that brings answers")
     return header
+
+
+def _unframed(message: bytes, *, response: bool) -> bytes:
+    """
+    Return the first message of a stream without the length before it, and anything else as it is.
+
+    The one is never mistaken for the other: where a datagram counts its questions, a stream's message has its flags.
+    """
+    size = int.from_bytes(message[:PREFIX], "big")
+    if len(message) < PREFIX + HEADER.size or size < HEADER.size:
+        return message
+    try:
+        _header(message, response=response)
+    except Malformed:
+        pass
+    else:
+        return message
+    inner = message[PREFIX : PREFIX + size]
+    try:
+        _header(inner, response=response)
+    except Malformed:
+        return message
+    return inner
 
 
 def _name(message: bytes, at: int) -> tuple[str, int]:
@@ -280,6 +310,14 @@ def _records(message: bytes, header: Header) -> tuple[list[Record], int]:
             found.append(Record(kind, section, start, start + length))
             at = start + length
     return found, at
+
+
+def _mask_any(message: bytes, *, response: bool) -> bytes:
+    inner = _unframed(message, response=response)
+    masked = _mask(inner, response=response)
+    if inner is message or not any(masked):
+        return masked.ljust(len(message), b"\0")
+    return (message[:PREFIX] + masked).ljust(len(message), b"\0")
 
 
 def _mask(message: bytes, *, response: bool) -> bytes:

@@ -7,12 +7,11 @@ A real slapd, as whoever runs this, is asked by ldap3.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import ldap3
 
 from tests.data.ldap.server import command, person
 from tests.data.record import Proxy, free_port, running, save
@@ -20,6 +19,7 @@ from tests.data.record import Proxy, free_port, running, save
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+ldap3: Any = importlib.import_module("ldap3")
 FAILED = {"outcome": "CLIENT_ERROR"}
 CASES: list[tuple[str, Callable[[Any], object], dict[str, Any]]] = [
     ("add_root", lambda ldap: ldap.add("dc=shop", ["dcObject", "organization"], {"o": "shop"}), {"name": "add"}),

@@ -106,8 +106,8 @@ def by_name(lab: Lab, port: int) -> Counter[tuple[str, str, int]]:
             if not parsed.stand_in or one.endpoint not in names:
                 names[one.endpoint] = parsed.name
     found = Counter[tuple[str, str, int]]()
-    for one in lab.served(port, Protocol.CASSANDRA):
-        found[names.get(one.endpoint, "?"), one.outcome.name, one.status] += one.requests
+    for series in lab.served(port, Protocol.CASSANDRA):
+        found[names.get(series.endpoint, "?"), series.outcome.name, series.status] += series.requests
     return found
 
 

@@ -20,7 +20,7 @@ import pytest
 
 from shared.messages.kernel import Outcome, Protocol
 from shared.protocols.zookeeper import PROTOCOL
-from tests.data.zookeeper.record import command, transaction
+from tests.data.zookeeper.server import command, transaction
 from tests.kernel.l7.lab import free_port, requests_of
 
 kazoo = pytest.importorskip("kazoo.client")

@@ -112,3 +112,17 @@ def test_what_is_no_question_is_refused(request_head: bytes) -> None:
     with pytest.raises(Malformed):
         PROTOCOL.parse(request_head, b"")
     assert PROTOCOL.mask(request_head, b"")[0] == bytes(len(request_head))
+
+
+def test_on_a_stream_a_length_stands_before_the_message() -> None:
+    """
+    A message behind its length tells the same as a datagram, masked or not, and its neighbours are covered.
+    """
+    datagram = bytes.fromhex("002a01000001000000000000") + b"\3www\2ok\4test\0\0\1\0\1"
+    framed = len(datagram).to_bytes(2, "big") + datagram
+    masked = PROTOCOL.mask(framed + framed, b"")[0]
+
+    assert "A www.ok.test" == PROTOCOL.parse(framed, b"").name == PROTOCOL.parse(masked, b"").name
+    assert len(framed) == PROTOCOL.frame(framed + framed, response=False)
+    assert framed + bytes(len(framed)) == masked
+    assert PROTOCOL.confidence(datagram, b"") == PROTOCOL.confidence(framed, b"")
