@@ -162,19 +162,21 @@ static __always_inline void http2_finish(struct conn *conn, volatile struct fram
 					 struct request *request, volatile struct http2_stream *stream)
 {
 	volatile struct http2_scratch *aside = http2_scratch();
+	volatile struct pending *pending = pending_here();
 	bool grpc = request->kind & HTTP2_GRPC;
 	u32 known = stream->id == side->stream, bytes = known ? stream->bytes : f->request ? 0 : side->bytes;
 
-	if (!aside)
+	if (!aside || !pending)
 		return;
 	http2_put_aside(aside, f);
 	http2_response_head(f, side->stream, grpc ? 200 : f->scratch[5], grpc, f->scratch[5]);
 	f->began = side->began;
 	if (request->kind & HTTP2_STREAMS && known)
 		f->began = stream->began;
-	f->length = bytes;
 	stream->id = 0;
-	framed_finish(conn, f, request, f->scratch[4], f->scratch[5]);
+	framed_answer(pending, f, f->scratch[4], f->scratch[5]);
+	pending->response_bytes = bytes;
+	request_end(pending, conn, request);
 	http2_put_back(aside, f);
 }
 
