@@ -73,8 +73,13 @@ static __always_inline enum match head_judge(struct conn *conn)
 {
 	u64 first = *(u64 *)conn->head;
 	u32 bytes = conn->head_bytes;
-	enum match match = redis_match(first, bytes);
+	enum match match = http_line_match(conn);
 
+	if (match == MATCH_YES)
+		conn->protocol = PROTOCOL_HTTP1;
+	if (match != MATCH_NO)
+		return match;
+	match = redis_match(first, bytes);
 	if (match == MATCH_YES)
 		conn->protocol = PROTOCOL_REDIS;
 	if (match != MATCH_NO)

@@ -69,32 +69,38 @@ static __always_inline enum match http_request_match(u64 first, u32 bytes)
 	return word_match(first, bytes, 0x204843544150, 6); /* "PATCH " */
 }
 
-/* A request's whole line, or the beginning of a response to what was asked before the connection was watched. */
+/* A request's whole line, in the connection's head. */
+static __always_inline enum match http_line_match(struct conn *conn)
+{
+	enum match match = http_request_match(*(u64 *)conn->head, conn->head_bytes);
+	u32 end = 0;
+
+	if (match != MATCH_YES)
+		return match;
+	for (u32 i = 0; i < REQUEST_HEAD_BYTES; i++) {
+		if (i >= *(volatile u32 *)&conn->head_bytes)
+			return conn->head_bytes < REQUEST_HEAD_BYTES ? MATCH_MORE : MATCH_YES;
+		end = i;
+		if (conn->head[i] == '\n')
+			break;
+	}
+	asm volatile("%0 &= 255" : "+r"(end));
+	if (conn->head[end] != '\n' || end < 14)
+		return conn->head[end] == '\n' ? MATCH_NO : MATCH_YES;
+	if (conn->head[end - 1] == '\r')
+		end--;
+	return (*(u64 *)&conn->head[end - 8] & HTTP_WORD_MASK) == HTTP_WORD ? MATCH_YES : MATCH_NO;
+}
+
+/* Requests are recognised before the framed protocols are asked (head_judge); here, responses to what was asked unseen. */
 static __always_inline enum match http_match(struct conn *conn, volatile struct framed *f)
 {
 	enum match match;
-	u32 end = 0;
 
-	if (!f->request) {
-		match = word_match(http_word(f, 0), f->have, HTTP_WORD, 7);
-		return match == MATCH_YES && f->have < HTTP_STATUS_BYTES ? MATCH_MORE : match;
-	}
-	match = http_request_match(http_word(f, 0), f->have);
-	if (match != MATCH_YES)
-		return match;
-	for (u32 i = 0; i < FRAME_HEAD_BYTES; i++) {
-		if (i >= *(volatile u32 *)&f->have)
-			return f->have < FRAME_HEAD_BYTES ? MATCH_MORE : MATCH_YES;
-		f->settled = i;
-		if (f->head[i] == '\n')
-			break;
-	}
-	end = f->settled;
-	if (head_u8(f, end) != '\n')
-		return MATCH_YES;
-	if (head_u8(f, end - 1) == '\r')
-		end--;
-	return (http_word(f, end - 8) & HTTP_WORD_MASK) == HTTP_WORD ? MATCH_YES : MATCH_NO;
+	if (f->request)
+		return MATCH_NO;
+	match = word_match(http_word(f, 0), f->have, HTTP_WORD, 7);
+	return match == MATCH_YES && f->have < HTTP_STATUS_BYTES ? MATCH_MORE : match;
 }
 
 /* The status of a response whose head begins so; 0 when it is none. */
