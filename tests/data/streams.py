@@ -6,12 +6,21 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
 import threading
+import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LAB: Final = Path("/var/tmp/meshlens-lab")  # noqa: S108  # read only
 """Where servers lie that no package manager of the system has; `deploy/setup.sh test` fills it."""
+
+
+PATIENCE_S: Final = 90.0
+"""A virtual machine on a busy computer needs long to start."""
 
 
 def jars(name: str) -> str:
@@ -20,6 +29,28 @@ def jars(name: str) -> str:
     """
     folder = LAB / name / "jars"
     return f"{folder}/*" if folder.is_dir() and any(folder.iterdir()) else ""
+
+
+@contextlib.contextmanager
+def started(command: list[str], port: int, folder: Path) -> Iterator[None]:
+    """
+    Run a server that takes its time until the block ends; it is up when *port* accepts.
+    """
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            if time.monotonic() > deadline or server.poll() is not None:
+                raise RuntimeError(f"no server on {port}: {(folder / 'server.log').read_text()[-2000:]}")
+            time.sleep(0.1)
+        yield
+    finally:
+        server.terminate()
+        server.wait(PATIENCE_S)
 
 
 class Streams:

@@ -8,8 +8,8 @@ import contextlib
 import subprocess
 from typing import TYPE_CHECKING, Final
 
-from tests.data.record import free_port, running
-from tests.data.streams import jars
+from tests.data.record import free_port
+from tests.data.streams import jars, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,8 +50,8 @@ def broker(folder: Path, proxy: int, secure_proxy: int) -> Iterator[tuple[int, i
     (folder / "kafka.properties").write_text(PROPERTIES.format(folder=folder, **ports))
     java = ["java", "-Xmx384m", "-XX:+UseSerialGC", "-cp", jars("kafka")]
     format_ = [*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(folder / "kafka.properties")]
-    subprocess.run(format_, check=True, capture_output=True, timeout=60)
-    with running([*java, "kafka.Kafka", str(folder / "kafka.properties")], plain, folder):
+    subprocess.run(format_, check=True, capture_output=True, timeout=120)
+    with started([*java, "kafka.Kafka", str(folder / "kafka.properties")], plain, folder):
         yield plain, secure
 
 

@@ -10,8 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.data.record import free_port, running
-from tests.data.streams import Streams, jars
+from tests.data.record import free_port
+from tests.data.streams import Streams, jars, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ def servers(folder: Path) -> Iterator[tuple[Streams, Streams]]:
     name_server = [*java(128), *home, "org.apache.rocketmq.namesrv.NamesrvStartup", "-c", str(folder / "names.conf")]
     broker = [*java(384), *home, "org.apache.rocketmq.broker.BrokerStartup", "-c", str(folder / "broker.conf")]
     try:
-        with running(name_server, names, folder), running(broker, port, folder):
+        with started(name_server, names, folder), started(broker, port, folder):
             yield names_proxy, proxy
     finally:
         names_proxy.close()
