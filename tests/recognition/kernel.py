@@ -68,8 +68,11 @@ LATER: Final[dict[str, frozenset[str]]] = {
     "dubbo": frozenset(("heartbeat",)),
     "mysql": frozenset(("database",)),
     "tls": frozenset(("tls13_encrypted",)),
+    "zookeeper": frozenset(("auth", "close", "multi", "multi_failed")),
+    "clickhouse": frozenset(("missing_head", "select_head")),
+    "nats": frozenset(("ping",)),
 }
-"""Captures that cannot begin a conversation, or are no requests: nothing is counted of them."""
+"""Captures that cannot begin a conversation, are not whole, or are no requests: nothing is counted of them."""
 
 
 def played(examples: list[Example]) -> list[Example]:
