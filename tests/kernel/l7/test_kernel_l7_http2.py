@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -401,4 +402,54 @@ def test_etcd_is_called_by_its_services(lab: Lab) -> None:
         assert {"etcdserverpb.KV/Put": 14, "etcdserverpb.KV/Range": 7} == {
             name: count for name, count in found.items() if name.startswith("etcdserverpb.KV")
         }
+    assert lab.lost() == {}
+
+
+def test_an_upgraded_connection_goes_on_as_http_2(lab: Lab) -> None:
+    """
+    A request that asks HTTP/1.1 for HTTP/2 is counted once, and so is each one behind it (of our own two ends).
+    """
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    first = switch + frame(4, 0, 0, b"\0\3\0\0\0\x64") + frame(1, 5, 1, b"\x88")
+    port = lab.serve(
+        "c = listener.accept()[0]; c.recv(65536)\n"
+        f"c.sendall({first!r})\n"
+        "for stream in range(3, 37, 2):\n"
+        "    c.recv(65536)\n"
+        "    c.sendall(bytes.fromhex('000001010500000000')[:8] + bytes([stream]) + b'\\x8d')\n"
+        "time.sleep(9)\n"
+    )
+    client = lab.stream(port)
+    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
+    client.sendall(b"GET /first HTTP/1.1\r\nHost: localhost\r\n" + upgrade)
+    client.recv(65536)
+    encoder = Encoder()
+    for stream in range(3, 37, 2):
+        client.sendall((PREFACE if stream == 3 else b"") + frame(1, 5, stream, fields("/behind", encoder)))
+        client.recv(65536)
+    lab.until(lambda: requests_of(lab.served(port, Protocol.HTTP2)) >= 17, "the requests behind the first")
+
+    assert {404: 17} == statuses(lab.served(port, Protocol.HTTP2))
+    assert 1 == requests_of(lab.served(port, Protocol.HTTP1))
+    assert "GET /behind" in names(lab).values()
+    assert lab.lost() == {}
+
+
+def test_grpc_of_python_is_counted(lab: Lab, peer: str) -> None:
+    """
+    gRPC's C core codes its headers in its own way: its calls have the same name.
+    """
+    pytest.importorskip("grpc")
+    port = serve(lab, peer)
+    client = (
+        f"import grpc; c = grpc.insecure_channel('127.0.0.1:{port}')\n"
+        "call = c.unary_unary('/shop.v1.Cart/Get', request_serializer=bytes, response_deserializer=bytes)\n"
+        "asked = [call.future(b'\\n\\x05apple', metadata=(('x-key', 's3cr3t' * 20),)) for _ in range(29)]\n"
+        "[one.result() for one in asked]; c.close()\n"
+    )
+    assert lab.run(sys.executable, "-c", client).wait(20) == 0
+    lab.until(lambda: requests_of(lab.served(port, Protocol.GRPC)) >= 29, "all calls")
+
+    assert [{0: 29}] * 2 == [statuses(of(port, Protocol.GRPC)) for of in (lab.served, lab.called)]
+    assert {"shop.v1.Cart/Get"} == set(names(lab).values())
     assert lab.lost() == {}
