@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from shared.errors import ConfigError
 from shared.messages.kernel import Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SOURCES: Final = Path(__file__).resolve().parents[2] / "bpf"
 NATIVE: Final = (Protocol.POSTGRESQL, Protocol.REDIS)
@@ -30,6 +33,9 @@ _STORE: Final = re.compile(r"^CONN_STORE\((\w+), (struct \w+)\);?$", re.MULTILIN
 _PROGRAMS: Final = re.compile(r"^FRAMED_PROGRAMS\((\w+), (.+)\);?$", re.MULTILINE)
 _HEADERS, _MATCHERS, _FORGET = "FRAMED_HEADERS", "FRAMED_MATCHERS", "FORGET_STORES"
 
+_MATCHER: Final = re.compile(
+    r"^\tif \(!\(conn->refused >> (\w+)_number & 1\)\) \{\n.*?^\t\}\n", re.MULTILINE | re.DOTALL
+)
 _FUNCTION: Final = re.compile(r"^int (\w+)\(u64 \*ctx\)\n\{.*?^\}\n", re.MULTILINE | re.DOTALL)
 _PLACE: Final = re.compile(r"tail__(?:sock_recv_length|sys_exit|uprobe)__(\d+)$")
 RECOGNISE: Final = 62
@@ -162,14 +168,19 @@ def _programs(framed: list[Framed], tracepoint: str, sock: str) -> str:
 def parts(text: str) -> tuple[str, str]:
     """
     Return an assembled probe without the programs of framed protocols, and with these alone, empty where it has none.
+
+    Both have the program that recognises; the first one's asks only for protocols that are always there.
     """
-    numbers = {framed.number for framed in framed_protocols() if framed.name not in ALWAYS} | {RECOGNISE}
+    later = {framed.number for framed in framed_protocols() if framed.name not in ALWAYS}
 
-    def is_framed(function: str) -> bool:
+    def place_of(function: str) -> int:
         found = _PLACE.match(function)
-        return found is not None and int(found[1]) in numbers
+        return int(found[1]) if found else -1
 
-    def kept(*, framed: bool) -> str:
-        return _FUNCTION.sub(lambda match: match[0] if is_framed(match[1]) is framed else "", text)
+    def without(unwanted: Callable[[int], bool]) -> str:
+        return _FUNCTION.sub(lambda match: "" if unwanted(place_of(match[1])) else match[0], text)
 
-    return kept(framed=False), kept(framed=True) if any(is_framed(one[1]) for one in _FUNCTION.finditer(text)) else ""
+    if not any(place_of(one[1]) in later | {RECOGNISE} for one in _FUNCTION.finditer(text)):
+        return text, ""
+    first = _MATCHER.sub(lambda match: match[0] if match[1] in ALWAYS else "", without(lambda place: place in later))
+    return first, without(lambda place: place not in later | {RECOGNISE})

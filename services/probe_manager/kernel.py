@@ -258,7 +258,10 @@ class Kernel:
             for program in programs.values():
                 os.close(program)
             return {}
-        loaded.programs.update(programs)
+        for function, program in programs.items():
+            before, loaded.programs[function] = loaded.programs.get(function), program
+            if before is not None:  # the table of tail calls holds it until it is replaced
+                os.close(before)
         for function in sorted(programs, key=place):  # the program that recognises comes last
             self._set_tail(function, programs[function])
         (self._home / "finished" / f"{part.probe}:{part.variant}").mkdir(exist_ok=True)

@@ -52,16 +52,18 @@ def test_only_what_is_wanted_is_put_in() -> None:
 
 def test_framed_protocols_are_a_part_of_their_own() -> None:
     """
-    Every program is in one of two parts: those of framed protocols, and the one that recognises, in the second.
+    Every program is in one of two parts; the one that recognises is in both, and asks for less in the first.
     """
     text = assemble(PROBE)
     whole, first, second = (set(re.findall(r"^int (\w+)\(u64", one, re.MULTILINE)) for one in (text, *parts(text)))
-    later = {framed.number for framed in framed_protocols() if framed.name not in ALWAYS} | {RECOGNISE}
+    later = {framed.number for framed in framed_protocols() if framed.name not in ALWAYS}
+    asked = [re.findall(r"match = (\w+)_match\(conn, f\);", part) for part in parts(text)]
 
     assert whole == first | second
-    assert set() == first & second
-    assert later == {int(name.rpartition("__")[2]) for name in second}
-    assert ("", text) != parts(text)
+    assert {f"tail__{hook}__{RECOGNISE}" for hook in ("sock_recv_length", "sys_exit")} == first & second
+    assert later | {RECOGNISE} == {int(name.rpartition("__")[2]) for name in second}
+    assert set(ALWAYS) == set(asked[0])
+    assert {framed.name for framed in framed_protocols()} == set(asked[1])
     assert "" == parts(assemble(SOURCES / "listen_queue.c"))[1]
 
 
