@@ -87,11 +87,11 @@ static __always_inline u32 mongodb_outcome(volatile struct framed *f)
 /* Puts down how long the value at MONGODB_AT is. No branches: the verifier would follow each way. */
 static __always_inline void mongodb_size(volatile struct framed *f, u32 type)
 {
-	u32 counted = 0U - (MONGODB_COUNTED >> (type & 31) & 1);
 	u32 low = MONGODB_SIZES >> ((type & 15) * 4) & 15, high = MONGODB_SIZES_16 >> ((type & 3) * 8) & 255;
-	u32 wide = 0U - (type >> 4 & 1), short_type = 0U - (type < 0x20);
+	u32 wide = type >> 4 & 15, known = !(type >> 5), counted = MONGODB_COUNTED >> (type & 31) & 1;
 
-	f->scratch[MONGODB_SIZE] = (((low & ~wide) | (high & wide)) & short_type) + (head_le32(f, f->scratch[MONGODB_AT]) & counted & ~wide & short_type);
+	asm volatile("" : "+r"(wide), "+r"(known), "+r"(counted));
+	f->scratch[MONGODB_SIZE] = (low * (1 - wide) + high * wide + head_le32(f, f->scratch[MONGODB_AT]) * counted) * known;
 }
 
 /* The element of this *type* whose key begins at *key* and whose value at MONGODB_AT. */
