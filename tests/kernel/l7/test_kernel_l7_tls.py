@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from services.probe_manager.kernel import Kernel
+    from shared.messages.kernel import L7Series
     from tests.kernel.l7.lab import Lab
 
 pytestmark = pytest.mark.kernel
@@ -279,3 +280,42 @@ def test_gnutls_asks(secure: Secure) -> None:
     until(secure.lab, lambda: tally(secure.lab.called(port, Protocol.HTTP1)), {200: 13})
     assert 13 == requests_of(secure.lab.called(port, Protocol.TLS))
     assert {} == secure.lab.lost()
+
+
+POSTGRES: Final = Path("/usr/lib/postgresql/15/bin")
+STATEMENTS: Final = "\\set a random(1, 1000)\nselect :a + 1;\nselect count(*) from pg_class where oid = :a;\n"
+
+
+@pytest.mark.skipif(not (POSTGRES / "postgres").exists(), reason="there is no postgres: apt-get install postgresql")
+def test_postgresql_over_tls(secure: Secure) -> None:
+    """
+    PostgreSQL goes over to TLS when asked, and each statement inside is counted as pgbench counts it, at both ends.
+    """
+    lab, port, data = secure.lab, free_port(), secure.lab.folder / "data"
+    data.mkdir(mode=0o700)
+    shutil.copy(secure.key, data / "key.pem")
+    (data / "key.pem").chmod(0o600)
+    for path in (data, data / "key.pem"):
+        shutil.chown(path, "nobody")
+    words = ["-D", str(data / "db"), "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"]
+    subprocess.run([POSTGRES / "initdb", *words], user="nobody", cwd=data, check=True, capture_output=True, timeout=60)
+    settings = ["ssl=on", f"ssl_cert_file={secure.certificate}", f"ssl_key_file={data}/key.pem", "fsync=off"]
+    options = [word for setting in settings for word in ("-c", setting)]
+    server = [POSTGRES / "postgres", "-D", data / "db", "-p", port, "-k", data, "-c", "listen_addresses=127.0.0.1"]
+    lab.run("/usr/bin/env", f"LD_LIBRARY_PATH={secure.libraries}", *server, *options, user="nobody")
+    lab.until(lambda: accepts(port), "postgres")
+    secure.look()
+    (lab.folder / "script").write_text(STATEMENTS)
+    ask = ["-h", "127.0.0.1", "-p", port, "-U", "postgres", "-n", "-c", "3", "-t", "101", "-f", lab.folder / "script"]
+    finished(secure.run("/usr/bin/env", "PGSSLMODE=require", POSTGRES / "pgbench", *ask, "postgres"))
+
+    def often(series: list[L7Series]) -> list[int]:
+        found: dict[int, int] = {}
+        for one in [one for one in series if one.encrypted]:
+            found[one.endpoint] = found.get(one.endpoint, 0) + one.requests
+        return [requests for requests in sorted(found.values()) if requests > 100]
+
+    until(lab, lambda: often(lab.served(port, Protocol.POSTGRESQL)), [303, 303])
+    until(lab, lambda: often(lab.called(port, Protocol.POSTGRESQL)), [303, 303])
+    assert requests_of(lab.called(port, Protocol.TLS)) == requests_of(lab.served(port, Protocol.TLS)) > 0
+    assert {} == lab.lost()
