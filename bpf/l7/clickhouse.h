@@ -19,7 +19,7 @@ FRAMED_PROTOCOL(clickhouse, PROTOCOL_CLICKHOUSE, 2)
 
 #define CLICKHOUSE_HEADER 1
 #define CLICKHOUSE_TURNS 2
-#define CH_TEXT_BYTES 6 /* of a statement that are read in one turn */
+#define CH_TEXT_BYTES 16 /* of a statement that are read in one turn */
 #define CH_SEARCHED 64 /* bytes in which a statement is searched for in one turn */
 #define CH_WINDOW 8 /* bytes that tell where a statement begins */
 #define CH_SEARCH_END 4096 /* bytes after which a query is called only that */

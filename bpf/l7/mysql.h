@@ -20,8 +20,8 @@
 FRAMED_PROTOCOL(mysql, PROTOCOL_MYSQL, 2)
 
 #define MYSQL_HEADER 4
-#define MYSQL_TURNS 2
-#define MYSQL_TEXT_BYTES 6 /* of a statement that are read in one turn */
+#define MYSQL_TURNS 3
+#define MYSQL_TEXT_BYTES 16 /* of a statement that are read in one turn */
 #define MYSQL_FULL 0xffffff /* bytes of a packet that the next one goes on with */
 #define MYSQL_ANSWER_BYTES 32 /* of a response's packet that are looked at */
 #define MYSQL_PACKETS 8 /* short ones that are passed over in one turn */

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Final
 
-import clickhouse_driver
+import clickhouse_driver  # type: ignore[import-untyped]  # it has no types of its own
 
 from tests.data.record import Proxy, save
 from tests.kernel.l7.clickhouse_server import running

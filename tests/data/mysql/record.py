@@ -10,7 +10,7 @@ import contextlib
 import struct
 from typing import Any, Final
 
-import pymysql
+import pymysql  # type: ignore[import-untyped]  # it has no types of its own
 
 from tests.data.record import Proxy, save
 from tests.kernel.l7.mariadb import running

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import pymysql
+import pymysql  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
 
 from shared.messages.kernel import Protocol, Role

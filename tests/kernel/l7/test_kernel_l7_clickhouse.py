@@ -13,7 +13,7 @@ import socket
 import subprocess
 from typing import TYPE_CHECKING, Any, Final
 
-import clickhouse_driver
+import clickhouse_driver  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
 
 from shared.messages.kernel import Outcome, Protocol

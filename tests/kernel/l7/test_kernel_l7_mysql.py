@@ -8,7 +8,7 @@ import contextlib
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
-import pymysql
+import pymysql  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
 
 from shared.messages.kernel import Outcome, Protocol

@@ -227,7 +227,7 @@ def idle(server: MariaDb) -> bool:
     """
     with server.connect() as connection, connection.cursor() as cursor:
         cursor.execute("select id from information_schema.processlist where info like 'select sleep%'")
-        return cursor.fetchall() == ()
+        return not cursor.fetchall()
 
 
 NODE: Final = """
