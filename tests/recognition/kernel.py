@@ -63,6 +63,8 @@ time.sleep(120)
 
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+CONNECT: Final = 1
+"""The packet with which MQTT begins."""
 LATER: Final[dict[str, frozenset[str]]] = {
     "postgresql": frozenset(("startup", "tls_request", "sasl_initial", "sasl_response", "prepare", "prepare_again")),
     "dubbo": frozenset(("heartbeat",)),
@@ -90,7 +92,9 @@ def played(examples: list[Example]) -> list[Example]:
             continue
         if one.protocol is not Protocol.UNKNOWN and not _whole(one):
             continue
-        if one.protocol is Protocol.DNS:
+        if one.protocol is Protocol.MQTT and request[0] >> 4 != CONNECT:
+            continue
+        if one.protocol is Protocol.DNS and int.from_bytes(request[:2], "big") + 2 != len(request):
             request, answer = (struct.pack("!H", len(part)) + part for part in (request, answer))
         if one.protocol in (Protocol.HTTP2, Protocol.GRPC):
             request = PREFACE + request
