@@ -145,7 +145,9 @@ static __always_inline u32 recognise(void *sk)
 	conn->gathering = f->settled ? f->request ? GATHERS_REQUEST : GATHERS_GREETING : 0;
 	if (conn->gathering)
 		return 0;
+#ifndef BEGINNING /* of a probe whose other protocols are still to come: they are to be asked as well */
 	conn->infer_tries++;
+#endif
 	if (!f->request)
 		answer_unknown(pending, conn, f->bytes);
 	return 0;

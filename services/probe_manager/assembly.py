@@ -183,4 +183,4 @@ def parts(text: str) -> tuple[str, str]:
     if not any(place_of(one[1]) in later | {RECOGNISE} for one in _FUNCTION.finditer(text)):
         return text, ""
     first = _MATCHER.sub(lambda match: match[0] if match[1] in ALWAYS else "", without(lambda place: place in later))
-    return first, without(lambda place: place not in later | {RECOGNISE})
+    return f"#define BEGINNING 1\n{first}", without(lambda place: place not in later | {RECOGNISE})
