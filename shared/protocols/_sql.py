@@ -228,8 +228,9 @@ def mask(out: bytearray, start: int, end: int, dialect: Dialect = STANDARD) -> N
         elif token.kind in (Kind.WORD, Kind.QUOTED):
             word = sql[token.start : token.end].upper()
             first = first or word
-            if assigned:  # the value of SET may be a bare word
-                cover(out, start + token.start, start + token.end)
+            if assigned:  # the value of SET may be a bare word; behind a slash, a star would begin a comment
+                begin, end = start + token.start, start + token.end
+                out[begin:end] = (b"x" if out[begin - 1 : begin] == b"/" else b"*") * (end - begin)
             assigned = assigned or (first == b"SET" and word == b"TO")
         elif token.kind is Kind.SIGN:
             sign = sql[token.start : token.end]

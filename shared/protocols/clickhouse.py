@@ -13,7 +13,7 @@ from shared.errors import Malformed
 from shared.messages.kernel import Outcome, Protocol
 from shared.protocols import _clickhouse_packets as packets
 from shared.protocols import _sql, _trace_context
-from shared.protocols._base import Parsed, WireProtocol, text_of
+from shared.protocols._base import Parsed, WireProtocol
 from shared.protocols._clickhouse_packets import HELLO, NAMES, QUERY
 from shared.protocols._collapse import cover
 
@@ -34,7 +34,6 @@ CODES: Final = {
     516: "authentication_failed", 999: "keeper_exception",
 }  # fmt: skip
 
-_NAME: Final = re.compile(rb"[A-Za-z0-9_.$-]{0,64}\Z")
 _PRODUCT: Final = re.compile(rb"[A-Za-z0-9_. /+-]{1,64}\Z")
 _VERB: Final = re.compile(
     rb"(?:select|insert|with|create|alter|drop|show|set|use|desc|describe|optimize|system|exists|explain|truncate|rename"
@@ -91,7 +90,7 @@ class ClickHouse(WireProtocol):
 
     def frame(self, buffer: bytes, *, response: bool) -> int | None:
         """
-        Return the length of the first message, as far as it can be told: a query to its text's end, a block's head.
+        Return the length of the first message, as far as it can be told: of a query and of a block its head.
         """
         if not buffer:
             return None
@@ -158,17 +157,24 @@ def _mask_request(head: bytes) -> bytes:
     return bytes(out)
 
 
-def _mask_hello(head: bytes, out: bytearray) -> None:
+def _greets(head: bytes) -> tuple[int, int]:
+    """
+    Return where the client's name ends and where its revision does, zeros when *head* is no greeting.
+    """
     places = packets.hello(head)
     if not places or not _PRODUCT.match(head, places[0][0], min(places[0][1], len(head))):
-        return
-    kept = min(places[2][1] if len(places) > 2 else places[0][1], len(head))
+        return 0, 0
+    end = behind = places[0][1]
+    for _ in range(3):
+        value, behind = packets.number(head, behind)
+        if value < 0:
+            return end, end
+    return end, behind
+
+
+def _mask_hello(head: bytes, out: bytearray) -> None:
+    kept = min(_greets(head)[1], len(head))
     out[:kept] = head[:kept]
-    for start, end in places[1:3]:
-        if not _NAME.match(head, start, min(end, len(head))):
-            cover(out, start, min(end, len(head)))
-    if len(places) == 4:
-        out[kept : places[3][0]] = head[kept : places[3][0]]
 
 
 def _mask_response(head: bytes) -> bytes:
@@ -203,12 +209,8 @@ def _asked(request: bytes, attributes: dict[str, str | int]) -> tuple[str, str, 
         name = STAND_IN
     else:
         name = NAMES.get(request[0], "") if len(request) == 1 or request[0] == HELLO else ""
-    if not name or (name == "HELLO" and not packets.hello(request)):
+    if not name or (name == "HELLO" and not _greets(request)[0]):
         raise Malformed("clickhouse: no packet in the request")
-    if name == "HELLO":
-        for (start, end), attribute in zip(packets.hello(request)[1:3], ("db.namespace", "db.user"), strict=False):
-            if end <= len(request) and end > start:
-                attributes[attribute] = text_of(request[start:end])
     attributes["db.operation.name"] = name
     return name, name, ""
 
@@ -234,8 +236,7 @@ def _request_length(buffer: bytes) -> int | None:
     if kind == QUERY:
         if len(buffer) > 1 and len(buffer) > 2 + buffer[1] and not packets.is_query(buffer):
             raise Malformed("clickhouse: a query without its kind")
-        text = packets.find_text(buffer) if packets.is_query(buffer) else None
-        return text.end if text and text.end <= len(buffer) else None
+        return 3 + buffer[1] if packets.is_query(buffer) else None
     if kind == HELLO:
         places = packets.hello(buffer)
         if not places and len(buffer) > 2:
