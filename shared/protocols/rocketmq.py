@@ -68,7 +68,8 @@ WORDS: Final = frozenset({"language", "serializeTypeCurrentRPC"})
 _TOP: Final = frozenset({"code", "flag", "opaque", "version"})
 
 _PAIR: Final = re.compile(
-    rb'"([A-Za-z0-9_.-]{1,64})":(?:"((?:[^"\\]|\\.)*+)("?)|(-?[0-9]{1,20})(?=[,}])|(\{)|true|false|null)([,}]*+)'
+    rb'"([A-Za-z0-9_.-]{1,64})":(?:"((?:[^"\\\x00-\x1f]|\\[^\x00-\x1f])*+)("?)|'
+    rb"(-?[0-9]{1,20})(?=[,}])|(\{)|true|false|null)([,}]*+)"
 )
 _WORD: Final = re.compile(rb"[A-Z]{1,16}\Z")
 _DIGITS: Final = re.compile(rb"[0-9]{1,19}\Z")
