@@ -7,8 +7,7 @@
  * Requests are paired by correlation id. The endpoint is the request's name with its first topic (Produce, Fetch, ListOffsets; by
  * its name or its id) or its group. Where a response has its first error depends on the request's kind and version, so the
  * request keeps the place. It is the error of the first topic or partition; where errors lie deeper (Metadata, OffsetFetch, groups that
- * are described, transactions' partitions) only samples tell. A Fetch is a long poll: the wait that it allows is no part of its
- * duration.
+ * are described, transactions' partitions) only samples tell. The wait that a Fetch allows is no part of its duration.
  */
 #ifndef MESHLENS_KAFKA_H
 #define MESHLENS_KAFKA_H
