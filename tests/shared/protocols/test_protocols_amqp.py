@@ -1,0 +1,57 @@
+"""
+AMQP 0-9-1: what is pushed by the server, and what is sent without an answer.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.errors import Malformed
+from shared.messages.kernel import Outcome
+from shared.protocols.amqp import PROTOCOL
+
+
+def method(kind: tuple[int, int], arguments: bytes = b"") -> bytes:
+    """
+    Return a method's frame on channel 1.
+    """
+    body = kind[0].to_bytes(2, "big") + kind[1].to_bytes(2, "big") + arguments
+    return b"\1\0\1" + len(body).to_bytes(4, "big") + body + b"\xce"
+
+
+def short(text: bytes) -> bytes:
+    """
+    Return a short text.
+    """
+    return bytes([len(text)]) + text
+
+
+@pytest.mark.parametrize(
+    ("frame", "name", "outcome", "status"),
+    [
+        (method((60, 60), short(b"tag") + bytes(9) + short(b"shop") + short(b"order.77")), "Deliver shop/order.{id}",
+         Outcome.OK, 0),
+        (method((60, 50), b"\x01\x38" + short(b"NO_ROUTE") + short(b"shop") + short(b"a.b")), "Return shop/a.b",
+         Outcome.CLIENT_ERROR, 312),
+        (method((10, 60), short(b"low on memory")), "Connection.Blocked", Outcome.SERVER_ERROR, 0),
+        (method((10, 61)), "Connection.Unblocked", Outcome.OK, 0),
+        (method((10, 50), b"\x01\x40" + short(b"CONNECTION_FORCED") + bytes(4)), "Connection.Close",
+         Outcome.SERVER_ERROR, 320),
+        (method((60, 40), b"\0\0" + short(b"") + short(b"orders") + b"\0"), "Publish /orders", Outcome.NO_RESPONSE, 0),
+    ],
+)  # fmt: skip
+def test_messages_of_one_side(frame: bytes, name: str, outcome: Outcome, status: int) -> None:
+    """
+    Their names, codes and outcomes are read from them alone, before and after masking.
+    """
+    for head in (frame, PROTOCOL.mask(frame, b"")[0]):
+        parsed = PROTOCOL.parse(head, b"")
+        assert (name, outcome, status) == (parsed.name, parsed.outcome, parsed.status)
+
+
+def test_a_frame_without_its_end_is_malformed() -> None:
+    """
+    The end mark is where the length says, or these are no frames.
+    """
+    with pytest.raises(Malformed):
+        PROTOCOL.frame(method((10, 61))[:-1] + b"\0", response=True)
