@@ -27,6 +27,20 @@ wanted() {
         echo "command:curl curl the kernel tests"
         echo "command:iptables-nft iptables the kernel tests"
         echo "command:chromium chromium the tests of the page"
+        echo "command:mariadbd mariadb-server the kernel tests"
+        echo "command:memcached memcached the kernel tests"
+        echo "command:mosquitto mosquitto the kernel tests"
+        echo "command:rabbitmq-server rabbitmq-server the kernel tests"
+        echo "command:slapd slapd the kernel tests"
+        echo "command:ldapsearch ldap-utils the kernel tests"
+        echo "command:apache2 apache2-bin the kernel tests"
+        echo "command:php-fpm8.2 php8.2-fpm the kernel tests"
+        echo "command:etcd etcd-server the kernel tests"
+        echo "command:etcdctl etcd-client the kernel tests"
+        echo "command:h2load nghttp2-client the kernel tests"
+        echo "command:gnutls-cli gnutls-bin the kernel tests"
+        echo "command:clickhouse-server clickhouse-server the kernel tests"
+        echo "command:clickhouse-client clickhouse-client the kernel tests"
     fi
 }
 
