@@ -94,7 +94,11 @@ class FastCgi(WireProtocol):
         first = asked[0]
         if first.kind == BEGIN:
             whole = len(request) >= HEADER * 2
-            role = int.from_bytes(request[8:10], "big") in ROLES and not any(request[11:16]) and request[10:11] in (b"\0", b"\1")
+            role = (
+                int.from_bytes(request[8:10], "big") in ROLES
+                and not any(request[11:16])
+                and request[10:11] in (b"\0", b"\1")
+            )
             return (0.97 if len(asked) > 1 or answered else 0.85) if whole and role and first.end == 16 else 0.0
         return 0.7 if answered else 0.4 if len(asked) > 1 else 0.2
 
