@@ -111,6 +111,12 @@ def segment(head: bytes) -> tuple[int, int]:
 
 
 def header_at(head: bytes, at: int, *, response: bool) -> Frame:
+    """
+    Return the frame whose header is at *at*.
+
+    Raises:
+        Malformed: there is no such header.
+    """
     if len(head) < at + HEADER_BYTES:
         raise Malformed("cassandra: shorter than a header")
     version, flags, stream, number, length = HEADER.unpack_from(head, at)
@@ -174,10 +180,16 @@ def keep(head: bytes, at: int, size: int, out: bytearray | None) -> int:
 
 
 def u16(head: bytes, at: int) -> int | None:
+    """
+    Return the [short] at *at*, None when it is not there yet.
+    """
     return int.from_bytes(head[at : at + 2], "big") if at + 2 <= len(head) else None
 
 
 def i32(head: bytes, at: int) -> int | None:
+    """
+    Return the [int] at *at*, None when it is not there yet.
+    """
     return int.from_bytes(head[at : at + 4], "big", signed=True) if at + 4 <= len(head) else None
 
 

@@ -6,6 +6,8 @@ https://docs.nats.io/reference/reference-protocols/nats-protocol
 A publication with a reply subject in the client's own inbox is a request: the message that comes back on that subject
 is its response. What the server sends without being asked (deliveries, errors) is a message of its own. Subjects
 collapse token by token, so that the name says the same as the kernel's hash; an inbox is always `_INBOX.*`.
+
+long file: one protocol, one file.
 """
 
 from __future__ import annotations

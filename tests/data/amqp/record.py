@@ -99,14 +99,21 @@ def main() -> None:
         different = {"name": "Queue.Declare orders.{id}", "status": 406, "outcome": "CLIENT_ERROR"}
         take("different", lambda: other.queue_declare("orders.7", durable=True), different)
         connection.close()
-        proxy.taken()
-        wrong = pika.ConnectionParameters(
-            "127.0.0.1", proxy.port, credentials=pika.PlainCredentials("shop", "s3cr3t-password")
-        )
-        with contextlib.suppress(pika.exceptions.AMQPError):
-            pika.BlockingConnection(wrong)
-        refused = {"name": "Connection.StartOk", "status": 403, "outcome": "CLIENT_ERROR"}
-        save("amqp", "refused", next(e for e in proxy.taken() if b"s3cr3t" in e[0]), refused)
+        refuse(proxy)
+
+
+def refuse(proxy: Proxy) -> None:
+    """
+    Record a login with a wrong password.
+    """
+    proxy.taken()
+    wrong = pika.ConnectionParameters(
+        "127.0.0.1", proxy.port, credentials=pika.PlainCredentials("shop", "s3cr3t-password")
+    )
+    with contextlib.suppress(pika.exceptions.AMQPError):
+        pika.BlockingConnection(wrong)
+    refused = {"name": "Connection.StartOk", "status": 403, "outcome": "CLIENT_ERROR"}
+    save("amqp", "refused", next(e for e in proxy.taken() if b"s3cr3t" in e[0]), refused)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """
 HTTP/2 and gRPC between real peers: a Go gRPC server with its client, nginx, node, curl, h2load, etcd.
+
+long file: every kind of peer in one place.
 """
 
 from __future__ import annotations
