@@ -2,7 +2,8 @@
 Records the golden captures beside it by running ClickHouse: `python -m tests.data.clickhouse.record`.
 
 Needs clickhouse-server on the path and the `clickhouse-driver` package. The expectations are written by hand and travel
-with the bytes. The last cases end as the kernel cuts them: a head begins with the stage that stands before the statement.
+with the bytes. The last cases end as the kernel cuts them: a head begins with the stage that stands before the
+statement.
 """
 
 from __future__ import annotations
