@@ -172,6 +172,8 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     addresses: list[str]
     listeners: list[str]
     provided: Rates
+    opaque: str = ""
+    """Why the content of its encrypted connections cannot be seen; empty when nothing is known to stand in the way."""
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):

@@ -132,6 +132,7 @@ def instance(info: InstanceInfo, provided: Red, seconds: float) -> answers.Insta
         cgroup=info.cgroup,
         addresses=info.addresses,
         listeners=info.listeners,
+        opaque=info.opaque,
         provided=rates(provided, seconds),
     )
 

@@ -163,6 +163,7 @@ def instance(row: Row, seconds: float) -> answers.Instance:
         cgroup=row["cgroup"],
         addresses=row["addresses"],
         listeners=row["listeners"],
+        opaque=row["opaque"],
     )
     return maps.instance(info, red(row), seconds)
 

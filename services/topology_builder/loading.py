@@ -92,6 +92,7 @@ def instance(row: Record) -> Instance:
         addresses=row["addresses"],
         listeners=[listener(text) for text in row["listeners"]],
         ended_ns=unix_ns(row["ended_at"]),
+        opaque=row["opaque"],
     )
 
 

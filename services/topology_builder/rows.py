@@ -159,7 +159,7 @@ def instance_row(known: Known, service_id: int) -> Row:
     return (
         known.id, service_id, node, epoch, kernel_id, info.pid, info.parent, info.executable, info.arguments,
         info.comm, info.cgroup, info.container, info.network_namespace, info.addresses, known.listeners(),
-        at(info.started_ns), maybe_at(info.ended_ns),
+        at(info.started_ns), maybe_at(info.ended_ns), info.opaque,
     )  # fmt: skip
 
 

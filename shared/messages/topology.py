@@ -79,6 +79,8 @@ class InstanceInfo(msgspec.Struct, frozen=True, kw_only=True):
     addresses: list[str] = []
     listeners: list[str] = []
     """`tcp 10.77.0.3:8080`"""
+    opaque: str = ""
+    """Why the content of its encrypted connections cannot be seen; empty when nothing is known to stand in the way."""
 
 
 class ServiceFigures(msgspec.Struct, frozen=True, kw_only=True):

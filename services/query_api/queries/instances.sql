@@ -11,6 +11,7 @@ select
     i.cgroup,
     i.addresses,
     i.listeners,
+    i.opaque,
     f.requests,
     f.errors,
     f.client_errors,

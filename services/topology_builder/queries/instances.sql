@@ -17,7 +17,8 @@ select
     instances.addresses,
     instances.listeners,
     instances.started_at,
-    instances.ended_at
+    instances.ended_at,
+    instances.opaque
 from instances
 join services using (service_id)
 where instances.ended_at is null

@@ -113,6 +113,7 @@ export interface Instance {
   addresses: string[];
   listeners: string[];
   provided: Rates;
+  opaque: string;
 }
 
 export interface Point {

@@ -38,6 +38,7 @@ export function InstanceTable({ instances }: { instances: readonly Instance[] })
           {one.cgroup && <><dt>Control group</dt><dd><code>{one.cgroup}</code></dd></>}
           <dt>Addresses</dt>
           <dd>{one.addresses.join(", ") || "none seen"}</dd>
+          {one.opaque && <><dt>Encrypted</dt><dd>Content not visible: {one.opaque}</dd></>}
           <dt>Listens on</dt>
           <dd>{one.listeners.join(", ") || "nothing seen"}</dd>
         </dl>
