@@ -120,6 +120,25 @@ def framed_protocols(wanted: frozenset[str] | None = None) -> list[Framed]:
     return sorted(found.values())
 
 
+def wanted_protocols(off: str) -> frozenset[str] | None:
+    """
+    Return the framed protocols to follow without those that *off* names, None for all.
+
+    Raises:
+        ConfigError: *off* names one that does not exist.
+    """
+    unwanted = {name.strip() for name in off.split(",") if name.strip()}
+    if not unwanted:
+        return None
+    known = {framed.name for framed in framed_protocols()}
+    if unwanted - known:
+        raise ConfigError(
+            f"PROBE_MANAGER_PROTOCOLS_OFF names no protocol: {', '.join(sorted(unwanted - known))}; "
+            f"there are {', '.join(sorted(known))}"
+        )
+    return frozenset(known - unwanted)
+
+
 def assemble(path: Path, wanted: frozenset[str] | None = None) -> str:
     """
     Return the text of the probe at *path* with its headers put in, each once, and with the *wanted* framed protocols.

@@ -126,6 +126,15 @@ class Kernel:
         """
         return bool(self._unfinished)
 
+    def prepare(self, name: str, *, fallback: bool = False) -> None:
+        """
+        Compile the probe *name* for a later `begin`, which then is quick; may run in a thread as `finish` may.
+        """
+        if self._shelf is None:
+            return
+        for part in filter(None, parts(assemble(SOURCES / f"{name}.c", self._protocols))):
+            self._compile(name, part, ["-DFALLBACK=1"] if fallback else [])
+
     def is_finished(self, name: str) -> bool:
         """
         Return whether the probe *name* is attached with all its framed protocols.

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from services.probe_manager import bpf, draining, encrypted, l4, scope, unanswered
-from services.probe_manager.assembly import SOURCES, framed_protocols
+from services.probe_manager.assembly import SOURCES, wanted_protocols
 from services.probe_manager.catalogue import REQUIRED, catalogue
 from services.probe_manager.decode import (
     CONTROL,
@@ -178,6 +178,13 @@ class Node:
         records = self._ring.drain()
         self.kernel.map("l7_sample_budget").write(KEY, struct.pack("<q", grant))
         return [decode_sample(record, self._to_unix_ns) for record in records]
+
+    def prepare(self) -> None:
+        """
+        Compile what is loaded only when a TLS library comes, so that it does not keep drains waiting then.
+        """
+        if encrypted.PROBE not in self._off and encrypted.PROBE not in self.kernel.probes:
+            self.kernel.prepare(encrypted.PROBE, fallback=self._settings.hooks == FALLBACK)
 
     def find_libraries(self) -> None:
         """
@@ -359,25 +366,6 @@ def read_catalogue() -> list[Probe]:
     Return every probe of this installation.
     """
     return catalogue({path.stem: path.read_text(encoding="utf-8") for path in SOURCES.glob("*.c")})
-
-
-def wanted_protocols(off: str) -> frozenset[str] | None:
-    """
-    Return the framed protocols to follow without those that *off* names, None for all.
-
-    Raises:
-        ConfigError: *off* names one that does not exist.
-    """
-    unwanted = {name.strip() for name in off.split(",") if name.strip()}
-    if not unwanted:
-        return None
-    known = {framed.name for framed in framed_protocols()}
-    if unwanted - known:
-        raise ConfigError(
-            f"PROBE_MANAGER_PROTOCOLS_OFF names no protocol: {', '.join(sorted(unwanted - known))}; "
-            f"there are {', '.join(sorted(known))}"
-        )
-    return frozenset(known - unwanted)
 
 
 def prepare_file_systems() -> None:

@@ -74,6 +74,7 @@ class ProbeService:
         self._finishing = True
         try:
             await asyncio.to_thread(self._node.finish)
+            await asyncio.to_thread(self._node.prepare)
         except (ConfigError, OSError) as refusal:
             self._shell.log.error("protocols_refused", error=str(refusal)[:2000])
             return
@@ -98,8 +99,9 @@ class ProbeService:
         Look for the TLS libraries of new processes, for ever.
         """
         while True:
-            async with self._kernel_free:
-                await asyncio.to_thread(self._node.find_libraries)
+            if not self._finishing:
+                async with self._kernel_free:
+                    await asyncio.to_thread(self._node.find_libraries)
             if self._node.kernel.unfinished and not self._finishing:
                 self._shell.spawn(self.finish(), "protocols")
             await asyncio.sleep(LIBRARIES_EVERY_S)

@@ -8,8 +8,15 @@ import re
 
 import pytest
 
-from services.probe_manager.assembly import ALWAYS, RECOGNISE, SOURCES, assemble, framed_protocols, parts
-from services.probe_manager.node import wanted_protocols
+from services.probe_manager.assembly import (
+    ALWAYS,
+    RECOGNISE,
+    SOURCES,
+    assemble,
+    framed_protocols,
+    parts,
+    wanted_protocols,
+)
 from shared.errors import ConfigError
 from shared.messages.kernel import Protocol
 
