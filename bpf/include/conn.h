@@ -75,7 +75,7 @@ struct conn {
 	u8 by_id; /* responses name their requests; else they come in order */
 	u8 encrypted; /* on the wire: this is the state of the plain text */
 	u16 closing; /* the connection has ended: which place of the pipeline comes next */
-	u32 unused_too;
+	u32 owed; /* by id: bytes of requests that came when none was answered yet; the next to be answered has them */
 	u64 refused; /* protocols, by number, that later bytes have contradicted */
 	u64 began_ns[2]; /* when the message whose head is kept began: towards the server, and back */
 	u8 remote[16];

@@ -169,6 +169,8 @@ static __always_inline void request_end(volatile struct pending *pending, struct
 
 	pending->index = request->offset;
 	pending->request = *request;
+	pending->request.bytes += conn->owed;
+	conn->owed = 0;
 	pending->duration_ns = (s64)elapsed > 0 ? elapsed : 0;
 	request->start_ns = 0;
 	conn->popped++;

@@ -40,10 +40,8 @@ enum lost_request_cause {
 	LOST_SAMPLE_RING_FULL, /* samples left out because the ring was full */
 	LOST_ENDPOINT_NAMES, /* requests counted under ~other because their instance has too many endpoints */
 	LOST_DATAGRAM_UNRECOGNISED, /* datagrams of protocols that nobody recognised */
-	LOST_CLOSED_IN_FLIGHT, /* requests beyond the first 32 in flight when their connection closed */
 	LOST_DNS_TABLE_FULL, /* DNS queries beyond those that one socket may have in flight */
 	LOST_PROGRAM_BUSY, /* events that came while the same program ran on that processor; the kernel counts them */
-	LOST_HTTP_PIPELINED, /* HTTP requests that came together with one before them */
 };
 
 struct series_key {

@@ -30,10 +30,8 @@ CAUSES: Final = {
     8: "sample_ring_full",
     9: "endpoint_names",
     10: "datagram_unrecognised",
-    11: "closed_in_flight",
-    12: "dns_table_full",
-    13: "program_busy",
-    14: "http_pipelined",
+    11: "dns_table_full",
+    12: "program_busy",
     32: "process_map_full",
     33: "instance_map_full",
     34: "connection_map_full",
@@ -42,7 +40,7 @@ CAUSES: Final = {
     37: "join_map_full",
 }
 """Number to word of every cause in `bpf/include/records.h` and `bpf/include/lost.h`."""
-PROGRAM_BUSY: Final = 13
+PROGRAM_BUSY: Final = 12
 """Not counted by the programs but by the kernel: an event came while the same program ran on that processor."""
 SAMPLE_CAUSES: Final = frozenset({"sample_rate", "sample_ring_full"})
 """Nothing is missing from any figure: only single requests are not shown."""

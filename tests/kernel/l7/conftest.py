@@ -28,6 +28,16 @@ def chosen_protocols() -> frozenset[str] | None:
     return None if named is None else frozenset(named.split(","))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Leave the clients of the servers their ways: some forget a socket when they are refused or cut off.
+    """
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
+
+
 @pytest.fixture(scope="session", params=[PREFERRED, FALLBACK])
 def loaded(request: pytest.FixtureRequest) -> Iterator[Kernel]:
     """

@@ -13,7 +13,6 @@ const SENTENCES: Record<string, string> = {
   sample_ring_full: "Single requests not shown: the ring was full",
   endpoint_names: "Requests counted under ~other: their instance has too many endpoints",
   datagram_unrecognised: "Datagrams of unknown protocols",
-  closed_in_flight: "Requests in flight when their connection closed",
   dns_table_full: "DNS queries beyond those one socket may have in flight",
   program_busy: "Events that came while the same probe ran on that processor",
   process_map_full: "Processes that found no room: nothing of them is seen",
@@ -22,7 +21,6 @@ const SENTENCES: Record<string, string> = {
   listener_map_full: "Listening addresses that found no room",
   l4_series_full: "Network figures that found no room",
   join_map_full: "Connections whose two ends were not joined",
-  connect_map_full: "Connection attempts whose error is not known",
   malformed_message: "Messages that could not be read",
 };
 
