@@ -75,7 +75,7 @@ struct conn {
 	u8 by_id; /* responses name their requests; else they come in order */
 	u8 encrypted; /* on the wire: this is the state of the plain text */
 	u16 closing; /* the connection has ended: which place of the pipeline comes next */
-	u32 owed; /* by id: bytes of requests that came when none was answered yet; the next to be answered has them */
+	u32 owed; /* bytes of requests that came when nothing was counted yet; the first to be counted has them */
 	u64 refused; /* protocols, by number, that later bytes have contradicted */
 	u64 began_ns[2]; /* when the message whose head is kept began: towards the server, and back */
 	u8 remote[16];
@@ -100,7 +100,7 @@ struct conn {
 	u32 groups_opened; /* PostgreSQL: batches that the client has ended, that the server has answered */
 	u32 groups_done;
 	u32 line_kind; /* HTTP: what the response of the request that has line depends on */
-	u32 unused;
+	u32 owed_back; /* as owed, of responses */
 	u64 name; /* PostgreSQL: hash of the name that is being read */
 	u64 parsed; /* PostgreSQL: hash of the name of the statement that was parsed last */
 	struct sql_text sql;

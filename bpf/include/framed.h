@@ -158,8 +158,10 @@ static __always_inline void framed_end(struct conn *conn, void *sk, volatile str
 	newest = f->request && !conn->by_id ? newest_request(conn, sk) : NULL;
 	if (newest)
 		newest->bytes += f->late;
-	else if (f->request && conn->by_id && !conn->popped)
+	else if (!conn->popped && !conn->last_endpoint && f->request)
 		conn->owed += f->late;
+	else if (!conn->popped && !conn->last_endpoint)
+		conn->owed_back += f->late;
 	else
 		late_bytes(pending, conn, f->request ? f->late : 0, f->request ? 0 : f->late);
 }

@@ -29,6 +29,7 @@ struct framed {
 	u32 settled;
 	u32 spoken; /* which protocol the series is of, where one connection carries several; 0: the connection's */
 	u32 bytes; /* of the whole call */
+	u64 run_endpoint; /* run.h: as it was when the run began; the other direction may begin one meanwhile */
 	u8 head[2 * FRAME_HEAD_BYTES]; /* the upper half stays empty */
 };
 

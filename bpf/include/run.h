@@ -45,6 +45,7 @@ static __always_inline bool run_begins(struct conn *conn, volatile struct framed
 		return false;
 	for (u32 i = 0; i < LINE_WORDS; i++)
 		differ |= (head[i] ^ line[i]) & -is_below(8 * i + 7, at);
+	differ |= *(volatile u64 *)&conn->line_endpoint ^ f->run_endpoint;
 	at -= 8;
 	asm volatile("%0 &= 63" : "+r"(at));
 	differ |= *(volatile u64 *)((volatile u8 *)head + at) ^ *(volatile u64 *)((volatile u8 *)line + at);
@@ -90,7 +91,7 @@ static __always_inline void run_end(struct conn *conn, volatile struct framed *f
 	if (!pending || !f->scratch[6])
 		return;
 	pending->spoken = 0;
-	key_of(pending, conn, conn->line_endpoint, OUTCOME_OK, 0);
+	key_of(pending, conn, f->run_endpoint, OUTCOME_OK, 0);
 	value = series_of((struct series_key *)&pending->key, (u32 *)&pending->first);
 	if (!value) {
 		lost_add(LOST_SERIES_FULL, f->scratch[6]);
@@ -111,6 +112,7 @@ static __always_inline void run_end(struct conn *conn, volatile struct framed *f
 #define RUN(conn, way, f, header, again)                                                                               \
 	({                                                                                                             \
 		f->scratch[6] = f->scratch[7] = 0;                                                                     \
+		f->run_endpoint = *(volatile u64 *)&(conn)->line_endpoint;                                             \
 		for (int turn = 0; turn < RUN_TURNS; turn++) {                                                         \
 			if (way->skip || f->have < header || !again(conn, f))                                          \
 				break;                                                                                 \

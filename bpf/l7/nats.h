@@ -21,7 +21,7 @@
 FRAMED_PROTOCOL(nats, PROTOCOL_NATS, 1)
 
 #define NATS_HEADER 5
-#define NATS_TURNS 3
+#define NATS_TURNS 2
 #define NATS_STATUS_BYTES 12 /* NATS/1.0 503 */
 #define NATS_AHEAD 128 /* bytes that are read ahead, so that few lines are not whole */
 #define NATS_OVERLAP 16 /* of the pieces of a long line: a flag must not be cut */

@@ -84,9 +84,10 @@ class Tls(WireProtocol):
         """
         attributes: dict[str, str | int] = {}
         name, operation = _asked(request, attributes) if request else ("", "")
+        answer = response if _is_stream(response) else b""
         if operation != ENCRYPTED:
-            _answered(response, attributes)
-        description = wire.alert(response)
+            _answered(answer, attributes)
+        description = wire.alert(answer)
         outcome = Outcome.OK if response else Outcome.NO_RESPONSE
         if description is not None:
             outcome = Outcome.SERVER_ERROR if description == INTERNAL_ERROR else Outcome.CLIENT_ERROR
@@ -120,8 +121,8 @@ def _is_stream(head: bytes) -> bool:
 
 
 def _asked(request: bytes, attributes: dict[str, str | int]) -> tuple[str, str]:
-    if not wire.is_record(request):
-        raise Malformed("tls: no header of a record")
+    if not _is_stream(request):
+        raise Malformed("tls: not a row of records")
     if request[0] != wire.HANDSHAKE:
         return ENCRYPTED, ENCRYPTED
     attributes["tls.protocol.name"] = "tls"

@@ -14,7 +14,7 @@ import pytest
 
 from shared.messages.kernel import Outcome, Protocol
 from shared.protocols.fastcgi import BEGIN, END, PARAMS, PROTOCOL, STDIN, STDOUT
-from tests.kernel.l7.lab import accepts, free_port, requests_of
+from tests.kernel.l7.lab import DEADLINE_S, accepts, free_port, requests_of
 
 if TYPE_CHECKING:
     import socket
@@ -249,6 +249,7 @@ def test_connections_from_before_and_their_end(lab: Lab) -> None:
         connection.sendall(asked("/after"))
         answers(connection, 1)
     connection.sendall(b"\1")
+    time.sleep(DEADLINE_S / 100)  # so that the server reads it alone, and leaves
     connection.sendall(asked("/never", 2)[1:])
     assert b"" == connection.recv(100)
     connection.close()
