@@ -7,6 +7,7 @@ Several requests at once go over plain sockets, because php-fpm takes one after 
 from __future__ import annotations
 
 import shutil
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
