@@ -71,7 +71,9 @@ def ringed(cluster: Cluster, guilty: str) -> bool:
     )
 
 
-@pytest.mark.parametrize(("kind", "guilty"), [("errors", "catalog"), ("dead", "cart")])
+@pytest.mark.parametrize(
+    ("kind", "guilty"), [("errors", "catalog"), pytest.param("dead", "cart", marks=pytest.mark.slow)]
+)
 def test_a_fault_that_hurts_is_red_and_its_callers_are_ringed(learned: Cluster, kind: str, guilty: str) -> None:
     """
     The guilty service is coloured within 30 s and red soon after; nobody else is; healed, it is green in 3 minutes.
@@ -93,7 +95,7 @@ def test_a_fault_that_hurts_is_red_and_its_callers_are_ringed(learned: Cluster, 
 @pytest.mark.parametrize(
     ("kind", "guilty"),
     [
-        ("slowness", "checkout"),
+        pytest.param("slowness", "checkout", marks=pytest.mark.slow),
         pytest.param("loss", "catalog", marks=pytest.mark.slow),
         pytest.param("leak", "shop", marks=pytest.mark.slow),
     ],
