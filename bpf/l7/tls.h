@@ -7,7 +7,8 @@
  * The handshake is one request, named by the server that the client asks for. It is answered by the ServerHello, but how it ended is known
  * only when the client goes on: with what is encrypted, or with an alert. Under TLS 1.3 alerts are encrypted; one that the client sends in
  * place of its Finished is known by its length. What follows are turns: records out, records back, with their times and sizes; unless
- * the plain text is seen (joined.h), which then is counted in their stead.
+ * the plain text is seen (joined.h), which then is counted in their stead. A session ticket that comes when the first request is on its
+ * way looks like its answer, which then comes too early.
  */
 #ifndef MESHLENS_TLS_H
 #define MESHLENS_TLS_H
@@ -28,6 +29,10 @@ FRAMED_PROTOCOL(tls, PROTOCOL_TLS, 1)
 #define TLS_FINISHED_256 53 /* an encrypted Finished: header, hash, type and tag */
 #define TLS_FINISHED_384 69
 #define TLS_INTERNAL_ERROR 80
+#define TLS_PRE_SHARED_KEY 41
+#define TLS_SUPPORTED_VERSIONS 43
+#define TLS_COOKIE 44
+#define TLS_KEY_SHARE 51
 
 enum tls_record { TLS_CHANGE = 20, TLS_ALERT, TLS_HANDSHAKE, TLS_DATA };
 
@@ -119,6 +124,15 @@ static __always_inline u64 tls_endpoint(volatile struct framed *f)
 	return endpoint_of(text->hash);
 }
 
+/* A ServerHello of TLS 1.3 has these four extensions and no other; those before have none of them. */
+static __always_inline bool tls_is_1_3(volatile struct framed *f)
+{
+	u32 at = TLS_HELLO_BYTES + head_u8(f, 43) + 5, kind = head_be16(f, at); /* cipher, compression, length of the extensions */
+
+	return at + 2 <= f->have && (kind == TLS_PRE_SHARED_KEY || kind == TLS_SUPPORTED_VERSIONS || kind == TLS_COOKIE ||
+				     kind == TLS_KEY_SHARE);
+}
+
 static __always_inline bool tls_is_finished(u32 length)
 {
 	return length == TLS_FINISHED_256 || length == TLS_FINISHED_384;
@@ -135,7 +149,9 @@ static __always_inline u32 tls_step(struct conn *conn, void *sk, volatile struct
 	if (kind == TLS_HANDSHAKE && f->request)
 		return !seen && head_u8(f, 5) == 1 ? TLS_ASK : TLS_NOTHING;
 	if (kind == TLS_HANDSHAKE)
-		return seen == TLS_ASKED && head_u8(f, 5) == 2 ? TLS_KEEP_ANSWER : TLS_NOTHING;
+		return (seen == TLS_ASKED || (seen & TLS_SINCE_1_3 && !(seen & TLS_SECURE))) && head_u8(f, 5) == 2 ?
+			       TLS_KEEP_ANSWER : /* the last one counts: the first may ask for another ClientHello */
+			       TLS_NOTHING;
 	if (seen & TLS_ASKED && !(seen & TLS_SECURE)) {
 		if (kind == TLS_ALERT && length == 2 && head_u8(f, 5) == 2) {
 			f->scratch[4] = head_u8(f, 6);
@@ -143,8 +159,6 @@ static __always_inline u32 tls_step(struct conn *conn, void *sk, volatile struct
 											     OUTCOME_CLIENT_ERROR;
 			return f->request ? TLS_END : TLS_ANSWER;
 		}
-		if (!f->request && kind == TLS_DATA)
-			way->flags = seen | TLS_SINCE_1_3;
 		if (!f->request || !(seen & TLS_ANSWERED) || (kind == TLS_CHANGE && seen & TLS_SINCE_1_3))
 			return TLS_NOTHING;
 		if (kind == TLS_DATA && length == TLS_SHORT)
@@ -232,7 +246,7 @@ static __always_inline u32 tls_message(struct conn *conn, void *sk, volatile str
 	if (!hello)
 		return FRAME_DONE;
 	if (f->settled == TLS_KEEP_ANSWER) {
-		way->flags |= TLS_ANSWERED;
+		way->flags |= tls_is_1_3(f) ? TLS_ANSWERED | TLS_SINCE_1_3 : TLS_ANSWERED;
 		hello->began_ns = f->began;
 		hello->bytes = f->have < f->length ? f->have : f->length;
 		bpf_probe_read_kernel(hello->answer, FRAME_HEAD_BYTES, (void *)f->head);
