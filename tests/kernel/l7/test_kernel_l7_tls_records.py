@@ -86,7 +86,11 @@ ROUNDS: Final = [(REQUEST, RESPONSE)] * TURNS
 FINISHED: Final = record(DATA, FINISHED_384)
 CASES: Final[dict[str, list[Step]]] = {
     "the usual order": [(b"", MODERN + CHANGED + FLIGHT), (CHANGED + FINISHED, TICKETS), *ROUNDS],
-    "no tickets": [(b"", MODERN + CHANGED + FLIGHT), (CHANGED + record(DATA, FINISHED_256) + REQUEST, RESPONSE), *ROUNDS[1:]],
+    "no tickets": [
+        (b"", MODERN + CHANGED + FLIGHT),
+        (CHANGED + record(DATA, FINISHED_256) + REQUEST, RESPONSE),
+        *ROUNDS[1:],
+    ],
     "tickets when the first request is on its way": [
         (b"", MODERN + CHANGED + FLIGHT),
         (CHANGED + FINISHED + REQUEST, TICKETS),
@@ -111,7 +115,12 @@ CASES: Final[dict[str, list[Step]]] = {
         (FINISHED, TICKETS),
         *ROUNDS,
     ],
-    "resumed": [(b"", server_hello(PRE_SHARED, SHARE_P521, SUPPORTED, session=0)), (CHANGED, FLIGHT), (FINISHED, b""), *ROUNDS],
+    "resumed": [
+        (b"", server_hello(PRE_SHARED, SHARE_P521, SUPPORTED, session=0)),
+        (CHANGED, FLIGHT),
+        (FINISHED, b""),
+        *ROUNDS,
+    ],
     "a certificate of the client's": [
         (b"", MODERN + CHANGED + FLIGHT),
         (CHANGED + record(DATA, 700) + record(DATA, 280) + FINISHED, TICKETS),
@@ -130,7 +139,7 @@ CASES: Final[dict[str, list[Step]]] = {
         (CHANGED + record(HANDSHAKE, 40), b""),
         *ROUNDS,
     ],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("steps", CASES.values(), ids=CASES)
