@@ -17,7 +17,7 @@ from tests.compiled import COMPILED
 from tests.kernel.l7.lab import DEFINES, SCOPE_TREE, Lab
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 def chosen_protocols() -> frozenset[str] | None:
@@ -38,21 +38,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
 
 
-@pytest.fixture(scope="session", params=[PREFERRED, FALLBACK])
-def loaded(request: pytest.FixtureRequest) -> Iterator[Kernel]:
+@pytest.fixture(scope="session")
+def kernels() -> Iterator[Callable[[str], Kernel]]:
     """
-    The probes, attached once to each of their two sets of hooks.
+    A function that loads the probes on a set of hooks when it is first asked for, and keeps them: it takes seconds.
+
+    Who is in scope of one of them is not in scope of the other, which then only looks who it is.
     """
-    pins = Path(f"/sys/fs/bpf/meshlens-test-l7-{os.getpid()}-{request.param}")
-    kernel = Kernel(pins, DEFINES, {}, COMPILED, chosen_protocols())
-    try:
-        kernel.load("process_lifetime")
-        found = kernel.load("socket_l7", fallback=request.param == FALLBACK)
-        assert request.param == found.variant
-        kernel.map("scope_kinds").write(bytes(4), struct.pack("<I", SCOPE_TREE))
-        yield kernel
-    finally:
+    made = dict[str, Kernel]()
+
+    def of(variant: str) -> Kernel:
+        if variant not in made:
+            pins = Path(f"/sys/fs/bpf/meshlens-test-l7-{os.getpid()}-{variant}")
+            kernel = made[variant] = Kernel(pins, DEFINES, {}, COMPILED, chosen_protocols())
+            kernel.load("process_lifetime")
+            assert variant == kernel.load("socket_l7", fallback=variant == FALLBACK).variant
+            kernel.map("scope_kinds").write(bytes(4), struct.pack("<I", SCOPE_TREE))
+        return made[variant]
+
+    yield of
+    for kernel in made.values():
         kernel.close(remove=True)
+
+
+@pytest.fixture(scope="session", params=[PREFERRED, FALLBACK])
+def loaded(request: pytest.FixtureRequest, kernels: Callable[[str], Kernel]) -> Kernel:
+    """
+    The probes on each of their two sets of hooks.
+    """
+    return kernels(request.param)
 
 
 @pytest.fixture

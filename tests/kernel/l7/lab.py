@@ -4,6 +4,7 @@ A laboratory for requests: real servers in scope, generators that know the truth
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import shutil
@@ -20,15 +21,20 @@ from typing import TYPE_CHECKING, Final
 from services.probe_manager import bpf
 from services.probe_manager.decode import CAUSES, SAMPLE_CAUSES, decode_sample, decode_series
 from shared.messages.kernel import L7Series, Protocol, Role
+from tests.kernel.family import Rest, ended
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from services.probe_manager.kernel import Kernel
     from shared.messages.kernel import Sample
 
 DEADLINE_S: Final = 20.0 * float(os.environ.get("MESHLENS_TEST_PATIENCE", "1"))
 """A machine whose processor is emulated is given more of it."""
+REST_S: Final = DEADLINE_S / 10
+"""What is read is read once the programs rest; for those that never do, after so long."""
+PARTING_S: Final = 5.0
+"""What has not ended by itself so long after it was asked to is killed."""
 SCOPE_TREE: Final = 1
 DEFINES: Final = {"ENDPOINT_LIMIT": 101, "SERIES_LIMIT": 512, "RESERVOIR_MASK": (1 << 20) - 1}
 HELD: Final = ("instances", "families", "l7_series_0", "l7_series_1", "l7_endpoints", "l7_dns")
@@ -57,6 +63,9 @@ class Lab:
         self.folder.chmod(0o755)
         self.programs: Final[list[subprocess.Popen[bytes]]] = []
         self._connections: Final[list[socket.socket | http.client.HTTPConnection]] = []
+        self._others: Final = set[int]()
+        self._rest: Final = Rest()
+        self._waiting = False
         self._ring: Final = bpf.Ring(kernel.map("l7_samples"))
         self._ring.drain()
         self.grant(1000)
@@ -69,15 +78,41 @@ class Lab:
 
     def observe(self, pid: int, instance: int) -> None:
         """
-        Put a process in scope, with what it executes from now on.
+        Put a process in scope, with what it executes and asks from now on.
         """
+        if pid != os.getpid():
+            self._others.add(pid)
+        self.settle()
         self.kernel.map("instances").write(struct.pack("<I", pid), struct.pack("<II", instance, pid))
 
     def ignore(self, pid: int) -> None:
         """
         Put a process out of scope.
         """
+        self.settle()
         self.kernel.map("instances").delete(struct.pack("<I", pid))
+
+    @contextlib.contextmanager
+    def unseen(self) -> Iterator[None]:
+        """
+        Put all out of scope until the end of the block.
+        """
+        self.settle()
+        instances = self.kernel.map("instances")
+        held = {key: instances.read(key) or b"" for key in list(instances.keys())}
+        for key in held:
+            instances.delete(key)
+        yield
+        self.settle()
+        for key, value in held.items():
+            instances.write(key, value)
+
+    def settle(self) -> None:
+        """
+        Let the programs come to rest, so that all that they did is counted; while a condition is awaited, go on.
+        """
+        if not self._waiting:
+            self._rest.wait([*(program.pid for program in self.programs), *self._others], REST_S)
 
     def run(self, *command: object, user: str | None = None, observed: bool = True) -> subprocess.Popen[bytes]:
         """
@@ -90,7 +125,8 @@ class Lab:
             )
         self.programs.append(program)
         if observed:
-            self.observe(program.pid, 1000 + len(self.programs))
+            instance = struct.pack("<II", 1000 + len(self.programs), program.pid)
+            self.kernel.map("instances").write(struct.pack("<I", program.pid), instance)
         assert program.stdin is not None
         program.stdin.write(b"\n")
         program.stdin.flush()
@@ -132,14 +168,19 @@ class Lab:
         Wait until *holds*, and fail after a while.
         """
         deadline = time.monotonic() + DEADLINE_S
-        while not holds():
-            assert time.monotonic() < deadline, f"waited {DEADLINE_S} s for: {what}"
-            time.sleep(0.01)
+        self._waiting = True
+        try:
+            while not holds():
+                assert time.monotonic() < deadline, f"waited {DEADLINE_S} s for: {what}"
+                time.sleep(0.01)
+        finally:
+            self._waiting = False
 
     def series(self) -> list[L7Series]:
         """
         Return everything counted so far.
         """
+        self.settle()
         found = []
         for side in (0, 1):
             for keys, values, _ in self.kernel.map(f"l7_series_{side}").entries():
@@ -165,6 +206,7 @@ class Lab:
         """
         Return what was lost of any figure, by cause.
         """
+        self.settle()
         counters, found = self.kernel.map("lost"), Counter[str]()
         for number, cause in CAUSES.items():
             counts = counters.read(struct.pack("<I", number)) or b""
@@ -175,6 +217,7 @@ class Lab:
         """
         Return the samples since the last call.
         """
+        self.settle()
         return [decode_sample(record, 0) for record in self._ring.drain()]
 
     def close(self) -> None:
@@ -183,14 +226,14 @@ class Lab:
         """
         for connection in self._connections:
             connection.close()
+        with ended((program.pid for program in self.programs), PARTING_S):
+            for program in self.programs:
+                program.terminate()
+            for program in self.programs:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    program.communicate(timeout=PARTING_S)
         for program in self.programs:
-            program.terminate()
-        for program in self.programs:
-            try:
-                program.communicate(timeout=5)
-            except subprocess.TimeoutExpired:
-                program.kill()
-                program.communicate()
+            program.wait()
         for held in HELD:
             for keys, _, _ in list(self.kernel.map(held).entries()):
                 self.kernel.map(held).delete_many(keys)
