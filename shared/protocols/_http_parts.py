@@ -97,7 +97,9 @@ def fields(lines: bytes) -> dict[str, str]:
             break
         found = _HEADER.match(raw)
         if found is not None and (found[1].lower() in KEPT_HEADERS or found[1].lower() == b"status"):
-            found_fields[found[1].lower().decode("ascii")] = text_of(found[2].strip())
+            known = found[1].lower()
+            raw = found[2].partition(b" ")[0] if known == b"status" else found[2].strip()
+            found_fields[known.decode("ascii")] = text_of(raw)
     return found_fields
 
 

@@ -78,8 +78,18 @@ class Header(msgspec.Struct, frozen=True):
 
 class _CutOffError(Exception):
     """
-    The head ends here.
+    The head ends here; with a place, in the varint that begins there.
     """
+
+    def __init__(self, varint: int = -1) -> None:
+        super().__init__()
+        self.varint = varint
+
+    def parts(self, head: bytes) -> list[Part]:
+        """
+        Return the varint as far as it is there.
+        """
+        return [Part("cut", "varint", self.varint, len(head), None, whole=False)] if self.varint >= 0 else []
 
 
 def request_header(head: bytes) -> Header:
@@ -122,8 +132,8 @@ def tagged_fields(head: bytes, at: int, end: int) -> tuple[tuple[Part, ...], int
             found.append(next(tags))
     except StopIteration as stop:
         return tuple(found), int(stop.value)
-    except _CutOffError:
-        return tuple(found), -1
+    except _CutOffError as cut:
+        return (*found, *cut.parts(head)), -1
 
 
 def request_parts(head: bytes, header: Header) -> Iterator[Part]:
@@ -138,8 +148,8 @@ def request_parts(head: bytes, header: Header) -> Iterator[Part]:
     walk = _Walk(head, header.size + 4, flexible=header.flexible, version=header.version)
     try:
         yield from walk.struct(header.api.request, header.body, tagged=header.api.whole)
-    except _CutOffError:
-        return
+    except _CutOffError as cut:
+        yield from cut.parts(head)
 
 
 def response_parts(head: bytes, header: Header) -> Iterator[Part]:
@@ -155,8 +165,8 @@ def response_parts(head: bytes, header: Header) -> Iterator[Part]:
     try:
         at = (yield from walk.tags(8)) if header.flexible and header.key != API_VERSIONS else 8
         yield from walk.struct(header.api.response, at, tagged=False)
-    except _CutOffError:
-        return
+    except _CutOffError as cut:
+        yield from cut.parts(head)
 
 
 class _Walk:
@@ -250,8 +260,10 @@ class _Walk:
         return length, end
 
     def _varint(self, at: int) -> tuple[int, int]:
-        value = 0
+        value, start = 0, at
         for shift in range(0, 35, 7):
+            if start < at == len(self._head) < self._end:
+                raise _CutOffError(start)
             end = self._reach(at, 1)
             byte = self._head[at]
             value |= (byte & 0x7F) << shift

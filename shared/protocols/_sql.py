@@ -291,6 +291,7 @@ class _Summary:
         self._levels = [True]
         self._wants = False
         self._dotted = False
+        self._assigned = False
         self._with = False
         self._names: set[str] = set()
         self._before = b""
@@ -318,12 +319,16 @@ class _Summary:
             self._wants = False
         elif sign == b")" and len(self._levels) > 1:
             self._levels.pop()
+        self._assigned = self._assigned or (sign == b"=" and self.operation == "SET")
         self._dotted = sign == b"." and self._dotted
         if sign not in b".(":
             self._wants = False
 
     def _word(self, kind: Kind, raw: bytes) -> None:
         word = raw.upper() if kind is Kind.WORD else b""
+        self._assigned = self._assigned or (word == b"TO" and self.operation == "SET")
+        if self._assigned:  # what follows is the value, which is masked
+            return
         if self._dotted and self._last == b".":
             self._extend(raw)
             return

@@ -146,7 +146,7 @@ class Dns(WireProtocol):
         """
         Return the length of the message; None while records that its header announces are missing.
         """
-        if len(buffer) < HEADER.size + PREFIX:
+        if len(buffer) < HEADER.size + PREFIX and not _begins(buffer, response=response):
             return None
         if _unframed(buffer, response=response) is not buffer:
             length = PREFIX + int.from_bytes(buffer[:PREFIX], "big")
@@ -207,6 +207,17 @@ def _header(message: bytes, *, response: bool) -> Header:
     return header
 
 
+def _begins(message: bytes, *, response: bool) -> bool:
+    """
+    Return whether the header of a datagram is there.
+    """
+    try:
+        _header(message, response=response)
+    except Malformed:
+        return False
+    return True
+
+
 def _unframed(message: bytes, *, response: bool) -> bytes:
     """
     Return the first message of a stream without the length before it, and anything else as it is.
@@ -216,18 +227,10 @@ def _unframed(message: bytes, *, response: bool) -> bytes:
     size = int.from_bytes(message[:PREFIX], "big")
     if len(message) < PREFIX + HEADER.size or size < HEADER.size:
         return message
-    try:
-        _header(message, response=response)
-    except Malformed:
-        pass
-    else:
+    if _begins(message, response=response):
         return message
     inner = message[PREFIX : PREFIX + size]
-    try:
-        _header(inner, response=response)
-    except Malformed:
-        return message
-    return inner
+    return inner if _begins(inner, response=response) else message
 
 
 def _name(message: bytes, at: int) -> tuple[str, int]:

@@ -43,6 +43,7 @@ PATHS: Final = frozenset({b"SCRIPT_NAME", b"REQUEST_URI", b"DOCUMENT_URI"})
 """Parameters whose values leave the node without ids and queries."""
 
 _NAME: Final = re.compile(rb"[A-Z][A-Z0-9_]{0,63}\Z")
+_PATH_END: Final = re.compile(rb"[?#]")
 _METHOD: Final = re.compile(rb"[A-Z][A-Z-]{1,15}\Z")
 
 
@@ -223,8 +224,8 @@ def _asked(values: dict[str, str], cut: str, attributes: dict[str, str | int]) -
     if not _METHOD.match(method.encode()) or cut == "REQUEST_METHOD":
         method = ""
     place = "REQUEST_URI" if "REQUEST_URI" in values else "SCRIPT_NAME"
-    path = values.get(place, "").partition("?")[0].partition("#")[0].encode("utf-8", "replace")
-    if cut == place and "?" not in values[place]:
+    path = _PATH_END.split(values.get(place, "").encode("utf-8", "replace"), 1)[0]
+    if cut == place and not _PATH_END.search(values[place].encode("utf-8", "replace")):
         path = path[: path.rfind(b"/") + 1] + b"*"
     if method:
         attributes["http.request.method"] = method
@@ -247,7 +248,7 @@ def _answered(response: bytes, attributes: dict[str, str | int]) -> tuple[int, O
     for record in _records(response):
         content = response[record.body : record.end]
         if record.kind == STDOUT and content and not status:
-            word = fields(content).get("status", "")[:3]
+            word = fields(content).get("status", "")
             status = int(word) if len(word) == 3 and word.isascii() and word.isdigit() else 200
             outcome = outcome_of(status, answered=True)
         elif record.kind == END and len(content) >= 5:
@@ -303,8 +304,10 @@ def _mask_parameters(out: bytearray, head: bytes, record: Record) -> None:
 
 
 def _mask_place(out: bytearray, pair: Pair) -> None:
-    question = out.find(b"?", pair.value, pair.end)
-    end = pair.end if question < 0 else question
-    mask_path(out, pair.value, end, cut=question < 0 and not pair.whole)
-    if question >= 0:
-        mask_query(out, question + 1, pair.end)
+    found = _PATH_END.search(out, pair.value, pair.end)
+    end = found.start() if found else pair.end
+    mask_path(out, pair.value, end, cut=found is None and not pair.whole)
+    if out[end : end + 1] == b"?" and found:
+        mask_query(out, end + 1, pair.end)
+    elif found:
+        cover(out, end + 1, pair.end)

@@ -216,6 +216,8 @@ def _masked(head: bytes, start: int, parts: list[Part]) -> bytes:
             cover(out, part.start, part.end)
         elif part.kind == "batch":
             _keep_batch(out, head, part)
+        elif part.kind == "varint":  # what is cut off stays cut off
+            out[part.start : part.end] = b"\x80" * (part.end - part.start)
         elif part.kind != "bytes":
             out[part.start : part.end] = head[part.start : part.end]
     return bytes(out)

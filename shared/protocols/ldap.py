@@ -16,6 +16,8 @@ from shared.protocols._base import Parsed, WireProtocol, blank
 
 LENGTH_LIMIT: Final = 16 * 1024 * 1024
 """The longest message, in bytes."""
+SHORTEST: Final = 7
+"""Bytes of a message without content."""
 ID_BYTES: Final = 4
 START_TLS: Final = b"1.3.6.1.4.1.1466.20037"
 
@@ -98,11 +100,13 @@ class Ldap(WireProtocol):
         Return the length of the sequence.
         """
         del response
-        if len(buffer) < 7:
+        if len(buffer) < SHORTEST:
             return None
         if buffer[0] != 0x30:
             raise Malformed("ldap: no sequence")
         length, start = _length(buffer, 1)
+        if start + length < SHORTEST:
+            raise Malformed(f"ldap: a message of {length} bytes")
         return start + length if start + length <= len(buffer) else None
 
 
@@ -126,7 +130,7 @@ def _length(head: bytes, at: int) -> tuple[int, int]:
 
 
 def _message(head: bytes) -> Message:
-    if len(head) < 7 or head[0] != 0x30:
+    if len(head) < SHORTEST or head[0] != 0x30:
         raise Malformed("ldap: no sequence")
     length, at = _length(head, 1)
     stop = at + length
@@ -206,7 +210,7 @@ def _scope(head: bytes, message: Message) -> str:
     Return the scope of a search, empty when it is not in the head.
     """
     at = _behind_name(head, message.start, message.end)
-    if head[at : at + 2] != b"\x0a\1" or at + 3 > min(len(head), message.end):
+    if not _tells(head, message, at):
         return ""
     return SCOPES[head[at + 2]] if head[at + 2] < len(SCOPES) else ""
 
@@ -228,10 +232,16 @@ def _code(head: bytes) -> int:
         message = _message(head)
     except Malformed:
         return 0
-    at = message.start
-    if message.tag not in RESULTS or head[at : at + 2] != b"\x0a\1" or at + 3 > min(len(head), message.end):
+    if message.tag not in RESULTS or not _tells(head, message, message.start):
         return 0
-    return head[at + 2]
+    return head[message.start + 2]
+
+
+def _tells(head: bytes, message: Message, at: int) -> bool:
+    """
+    Return whether a small number lies at *at*, and wholly in *message* and in *head*.
+    """
+    return head[at : at + 2] == b"\x0a\1" and at + 3 <= min(len(head), message.end)
 
 
 def _mask(head: bytes, *, response: bool) -> bytes:
@@ -246,7 +256,7 @@ def _mask(head: bytes, *, response: bool) -> bytes:
     out[: message.start] = head[: message.start]
     stop = min(message.end, len(head))
     if message.tag in RESULTS:
-        kept = [(message.start, message.start + 3)] if head[message.start : message.start + 2] == b"\x0a\1" else []
+        kept = [(message.start, message.start + 3)] if _tells(head, message, message.start) else []
     else:
         kept = _kept(head, message)
     for start, end in kept:
@@ -262,7 +272,7 @@ def _kept(head: bytes, message: Message) -> list[tuple[int, int]]:
     match REQUESTS.get(message.tag):
         case "search":
             behind = _behind_name(head, at, message.end)
-            return [(at, _front(head, at)), (behind, behind + 3)]
+            return [(at, _front(head, at)), (behind, behind + 3 * _tells(head, message, behind))]
         case "bind":
             behind = _behind_name(head, at + 3, message.end)
             return [(at, _front(head, at + 3)), (behind, behind + 1)]

@@ -32,6 +32,8 @@ LEGACY: Final = {2001: "update", 2002: "insert", QUERY: "find", 2005: "getMore",
 """What the operations before OP_MSG are called now."""
 ONE_WAY: Final = frozenset({2001, 2002, 2006, 2007})
 
+SECTIONS: Final = 8
+"""The most sections that are looked at; sections of documents may come before the body."""
 CHECKSUM: Final = 1
 MORE_TO_COME: Final = 2
 EXHAUST_ALLOWED: Final = 1 << 16
@@ -178,7 +180,7 @@ def _op_msg(head: bytes, message: Message, stop: int) -> Message:
     if flags & 0xFFFF & ~(CHECKSUM | MORE_TO_COME):
         raise Malformed(f"mongodb: flags {flags:#x} that must be understood")
     at = 20
-    for _ in range(8):  # sections of documents may come before the body
+    for _ in range(SECTIONS):
         if at + 5 > stop:
             return msgspec.structs.replace(message, flags=flags)
         size = bson.I32.unpack_from(head, at + 1)[0]
@@ -322,8 +324,8 @@ def _mask(head: bytes, *, response: bool) -> bytes:
     out = bytearray(len(head))
     fixed = min(stop, {MSG: 20, COMPRESSED: 25, REPLY: 36}.get(message.operation, 20))
     out[:fixed] = head[:fixed]
-    if message.operation == MSG and message.document > 20:
-        _copy_sections(out, head, message.document)
+    if message.operation == MSG:
+        _copy_sections(out, head, stop)
     if message.namespace is not None:
         end = message.text + len(message.namespace)
         out[message.text : end] = message.namespace
@@ -335,13 +337,14 @@ def _mask(head: bytes, *, response: bool) -> bytes:
 
 def _copy_sections(out: bytearray, head: bytes, stop: int) -> None:
     """
-    Copy kind and length of each section up to the body at *stop*.
+    Copy kind and length of each section up to the body.
     """
     at = 20
-    while at < stop - 1:
+    for _ in range(SECTIONS):
+        if at + 5 > stop or head[at] == 0:
+            return
         out[at : at + 5] = head[at : at + 5]
         at += 1 + int(bson.I32.unpack_from(head, at + 1)[0])
-    out[at] = head[at]
 
 
 def _cover_words(out: bytearray, start: int, end: int) -> None:

@@ -47,6 +47,7 @@ _LINES: Final = {
     b"+OK": re.compile(rb""),
     b"-ERR": re.compile(rb" '([^\r\n]*)'"),
 }
+_OPENING: Final = re.compile(rb"[ \t]*[{']?")
 _VERB: Final = re.compile(rb"[A-Z+-]{3,7}")
 _PART: Final = re.compile(rb"(PUB|HPUB|SUB|MSG|HMSG) ++(%b)( ?)" % _SUBJECT)
 """The beginning of a line that is cut off; with a space behind it, its subject is whole."""
@@ -175,7 +176,7 @@ class Nats(WireProtocol):
             if len(buffer) >= LINE_LIMIT:
                 raise Malformed(f"nats: a line longer than {LINE_LIMIT} bytes")
             return None
-        if line.body > PAYLOAD_LIMIT or line.headers > line.body:
+        if line.body > PAYLOAD_LIMIT:
             raise Malformed(f"nats: a payload of {line.body} bytes")
         length = line.end + (line.body + 2 if line.verb in _PAYLOADS else 0)
         return length if length <= len(buffer) else None
@@ -221,6 +222,8 @@ def _line(head: bytes, at: int) -> Line | None:
             groups = found.groups()
             body = int(groups[-1]) if verb[0] in _PAYLOADS else 0
             headers = int(groups[-2]) if verb[0] in _HEADED else 0
+            if headers > body:
+                return None
             return Line(verb[0], at, found, stop + 2, body, headers)
         if ending in (b"", b"\r") and verb[0] in (b"INFO", b"CONNECT", b"-ERR"):
             return Line(verb[0], at, None, len(head), 0, 0)
@@ -303,7 +306,7 @@ def _judged(head: bytes, line: Line | None, attributes: dict[str, str | int]) ->
         return 0, Outcome.SERVER_ERROR if raw.startswith(SERVER_FAULTS) else Outcome.CLIENT_ERROR
     if line.verb != b"HMSG" or line.found is None:
         return 0, Outcome.OK
-    found = _STATUS.match(head, line.end)
+    found = _STATUS.match(head, line.end, min(len(head), line.end + line.headers))
     status = int(found[1]) if found and found[1] else 0
     if status:
         attributes["nats.status"] = status
@@ -367,10 +370,11 @@ def _mask_text(out: bytearray, head: bytes, line: Line, after: int) -> None:
     """
     Cover credentials, addresses and names; flags and known errors stay.
     """
-    opening = 2 if head[after : after + 2] in (b" {", b" '") else 1
-    cover(out, after + opening, line.end, b"\r\n")
-    if line.found is not None and line.found.end() > after + opening:
-        out[line.found.end() - 1 : line.end] = head[line.found.end() - 1 : line.end]
+    opening = _OPENING.match(head, after, line.end)
+    cover(out, opening.end() if opening else after, line.end, b"\r\n")
+    if line.found is not None:
+        closing = line.found.end() - (head[line.found.end() - 1] in b"}'")
+        out[closing : line.end] = head[closing : line.end]
     if line.verb == b"-ERR":
         raw = head[after + 2 : line.end].lower()
         kept = max((len(word) for word in ERRORS if raw.startswith(word)), default=0)

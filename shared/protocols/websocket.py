@@ -215,7 +215,7 @@ def _plain(payload: bytes, key: bytes) -> bytes:
 def _close_code(head: bytes, frame: Frame) -> int:
     if frame.opcode != CLOSE:
         return 0
-    payload = _plain(head[frame.body : frame.body + 2], frame.key)
+    payload = _plain(head[frame.body : min(frame.body + 2, frame.end)], frame.key)
     code = int.from_bytes(payload, "big")
     return code if len(payload) == 2 and code < CODE_LIMIT else 0
 

@@ -199,6 +199,10 @@ def _is_connected(head: bytes) -> bool:
     )
 
 
+def _is_reply(head: bytes) -> bool:
+    return len(head) >= REPLY_BYTES and 16 <= int.from_bytes(head[:4], "big") <= LENGTH_LIMIT
+
+
 def _ended(head: bytes) -> tuple[Outcome, int]:
     """
     Return how the reply says that it ended, and its code without the sign.
@@ -208,7 +212,7 @@ def _ended(head: bytes) -> tuple[Outcome, int]:
     if _is_connected(head):
         expired = head[8:12] == bytes(4)
         return (Outcome.CLIENT_ERROR, SESSION_EXPIRED) if expired else (Outcome.OK, 0)
-    if len(head) < REPLY_BYTES:
+    if not _is_reply(head):
         return Outcome.OK, 0
     code = -int(REPLY.unpack_from(head)[3]) or next((code for code in _results(head) if code), 0)
     if code not in CODES:
@@ -260,7 +264,7 @@ def _mask_reply(head: bytes) -> bytes:
         out[:12] = head[:12]
         out[20:24] = head[20:24]
         return bytes(out)
-    if len(head) < REPLY_BYTES or not 16 <= int.from_bytes(head[:4], "big") <= LENGTH_LIMIT:
+    if not _is_reply(head):
         return blank(head)
     out[:8] = head[:8]
     kept = REPLY_BYTES + RESULT_BYTES * len(_results(head))

@@ -1,16 +1,17 @@
 """
-What must hold of a protocol for every input, and what an input reaches in its code.
+What must hold of a protocol for every input: its answers, its time and its memory.
 """
 
 from __future__ import annotations
 
-import sys
+import time
 import tracemalloc
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from shared.errors import Malformed
+from tests.fuzz.coverage import steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,10 +21,16 @@ if TYPE_CHECKING:
 STEPS: Final = 60_000
 """Lines of Python that an empty input may cost, and a byte of it may add: far above what was seen, below a square."""
 STEPS_PER_BYTE: Final = 400
+SECONDS: Final = 0.1
+"""Of the processor, for one input: a hundred times what the slowest takes. Regular expressions have no steps."""
+FEW: Final = 500
+MANY: Final = 4 * FEW
+"""Bytes of an input that is made longer by saying a part of it again and again."""
+GROWTH: Final = 6
+SLACK: Final = 3_000
 MEMORY_BYTES: Final = 1 << 20
 MEMORY_PER_BYTE: Final = 400
 TEXT: Final = 1100
-SOURCES: Final = "/shared/protocols/"
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -54,12 +61,15 @@ def _answers(protocol: WireProtocol, request: bytes, response: bytes) -> str:
     masked = protocol.mask(request, response)
     if (len(request), len(response)) != (len(masked[0]), len(masked[1])):
         return "masking changes a length"
-    if protocol.mask(*masked) != masked:
+    same = masked == (request, response)
+    if not same and protocol.mask(*masked) != masked:
         return "masking twice changes something"
     try:
         before = protocol.parse(request, response)
     except Malformed:
         before = None
+        if same:
+            return ""
     try:
         after = protocol.parse(*masked)
     except Malformed:
@@ -67,8 +77,8 @@ def _answers(protocol: WireProtocol, request: bytes, response: bytes) -> str:
     texts = [after.name, after.operation, *(str(value) for value in after.attributes.values())]
     if any(len(text) > TEXT or "\0" in text for text in texts):
         return "an unbounded text, or a NUL in it"
-    same = before is None or (before.name, before.outcome, before.status) == (after.name, after.outcome, after.status)
-    return "" if same else "masking changes the name, the outcome or the status"
+    kept = before is None or (before.name, before.outcome, before.status) == (after.name, after.outcome, after.status)
+    return "" if kept else "masking changes the name, the outcome or the status"
 
 
 def _frames(protocol: WireProtocol, request: bytes, response: bytes) -> str:
@@ -77,42 +87,52 @@ def _frames(protocol: WireProtocol, request: bytes, response: bytes) -> str:
             length = protocol.frame(buffer, response=side)
         except Malformed:
             continue
-        if length is not None and not 0 < length <= len(buffer):
+        if length is None:
+            continue
+        if not 0 < length <= len(buffer):
             return "a frame that is not there"
-        if length is not None and protocol.frame(buffer[:length], response=side) != length:
+        if length < len(buffer) and protocol.frame(buffer[:length], response=side) != length:
             return "a frame whose end depends on what follows"
     return ""
 
 
-def traced(work: Callable[[], Any]) -> tuple[set[tuple[str, int]], int]:
+def slow(work: Callable[[], Any]) -> str:
     """
-    Return which lines of the protocols *work* reached, and how many lines it took altogether.
+    Return whether *work* takes too much of the processor, in words; what seems so is asked twice more.
     """
-    reached: set[tuple[str, int]] = set()
-    steps = 0
-
-    def tick(frame: Any, event: str, _argument: Any) -> Any:
-        nonlocal steps
-        if event == "call" and SOURCES not in frame.f_code.co_filename:
-            return None
-        steps += 1
-        reached.add((frame.f_code.co_filename, frame.f_lineno))
-        return tick
-
-    before = sys.gettrace()
-    sys.settrace(tick)
-    try:
+    least = SECONDS + 1
+    for _ in range(3):
+        began = time.thread_time()
         work()
-    finally:
-        sys.settrace(before)
-    return reached, steps
+        least = min(least, time.thread_time() - began)
+        if least <= SECONDS:
+            return ""
+    return f"takes {least:.2f} seconds"
 
 
-def costly(steps: int, size: int) -> str:
+def costly(work: Callable[[], Any], size: int) -> str:
     """
-    Return whether so many steps are too many for an input of *size* bytes, in words.
+    Return whether *work* takes too many steps for an input of *size* bytes, in words.
     """
-    return f"takes {steps} steps for {size} bytes" if steps > STEPS + STEPS_PER_BYTE * size else ""
+    count = steps(work)
+    return f"takes {count} steps for {size} bytes" if count > STEPS + STEPS_PER_BYTE * size else ""
+
+
+def grows(protocol: WireProtocol, head: bytes, at: int, size: int) -> str:
+    """
+    Return whether saying a part of *head* four times as often takes more than about four times as long, in words.
+    """
+    part = head[at : at + size] or b"\0"
+
+    def cost(length: int) -> int:
+        long = (head[:at] + part * (length // len(part) + 1))[:length]
+        return steps(lambda: (broken(protocol, long, b""), broken(protocol, b"", long)))
+
+    few, many = cost(FEW), cost(MANY)
+    if many <= GROWTH * few + SLACK:
+        return ""
+    few, many = cost(2 * MANY), cost(8 * MANY)  # what is only understood from some byte on jumps there, and not here
+    return f"takes {many} steps for {8 * MANY} bytes, {few} for {2 * MANY}" if many > GROWTH * few else ""
 
 
 def hungry(work: Callable[[], Any], size: int) -> str:

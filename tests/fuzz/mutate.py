@@ -4,7 +4,8 @@ Inputs that look like protocols and are not quite: real bytes, cut, repeated, st
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import functools
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     import random
@@ -97,12 +98,43 @@ def splice(dice: random.Random, head: bytes, pool: Sequence[bytes]) -> bytes:
 
 
 MUTATIONS: Final = (cut, skip, remove, repeat, number, number, token, flip, flip, noise, splice)
+TIMES: Final = (1, 1, 1, 1, 2, 2, 3, 5)
+ORDERS: Final[tuple[Literal["big", "little"], ...]] = ("big", "little")
+WIDTHS: Final = tuple((size, order) for size in (1, 2, 3, 4) for order in ORDERS)
+FIRST_BYTES: Final = 16
 
 
 def mutated(dice: random.Random, head: bytes, pool: Sequence[bytes]) -> bytes:
     """
-    Return *head* after one to five mutations; parts of *pool* may get into it.
+    Return *head* after one to five mutations; parts of *pool* may get into it. Often its length is put right again.
     """
-    for _ in range(dice.randrange(1, 6)):
-        head = dice.choice(MUTATIONS)(dice, head, pool)[:LIMIT]
-    return head
+    result = head
+    for _ in range(dice.choice(TIMES)):
+        result = dice.choice(MUTATIONS)(dice, result, pool)[:LIMIT]
+    return fitted(head, result) if dice.random() < 0.5 else result
+
+
+@functools.lru_cache(maxsize=10_000)
+def lengths(head: bytes) -> tuple[tuple[int, int, Literal["big", "little"], int], ...]:
+    """
+    Return the numbers near the beginning of *head* that tell its length: place, width, order, and bytes not counted.
+    """
+    found: list[tuple[int, int, Literal["big", "little"], int]] = []
+    for at in range(min(FIRST_BYTES, len(head))):
+        for width, order in WIDTHS:
+            value = int.from_bytes(head[at : at + width], order)
+            without = len(head) - value
+            if value > 3 and 0 <= without <= at + width + 4 and at + width <= len(head):
+                found.append((at, width, order, without))
+    return tuple(found)
+
+
+def fitted(before: bytes, after: bytes) -> bytes:
+    """
+    Return *after* with a length that fits it, where *before* had one.
+    """
+    for at, width, order, without in lengths(before):
+        value = len(after) - without
+        if 0 <= value < 1 << 8 * width and len(after) >= at + width:
+            after = after[:at] + value.to_bytes(width, order) + after[at + width :]
+    return after
