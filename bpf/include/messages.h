@@ -13,12 +13,13 @@
 
 FRAMED_HEADERS
 
-/* Appends what comes next to the head. */
+/* Appends what comes next to the head, from so many pieces at most. */
+#define GATHERED_PIECES 8
 static __always_inline void head_gather(struct conn *conn, struct view *view)
 {
 	u64 have, take;
 
-	for (int piece = 0; piece < 4; piece++) {
+	for (int piece = 0; piece < GATHERED_PIECES; piece++) {
 		have = conn->head_bytes;
 		if (have >= REQUEST_HEAD_BYTES || !view->left)
 			return;
@@ -302,8 +303,14 @@ static __always_inline void stream_unseen(volatile struct pending *pending, stru
 	volatile struct follower *way = request ? &conn->ways[0] : &conn->ways[1];
 
 	if (conn->protocol == PROTOCOL_HTTP1) {
-		if (http_unseen(conn, way, request, bytes))
+		if (http_unseen(conn, way, request, bytes)) {
 			lost_count(LOST_CONTENT_NOT_SEEN);
+		} else if (!request && way->state == HTTP_LOOSE && conn->pushed - conn->popped == 1) {
+			/* The only answer that is awaited. Among several, the next head that is seen tells whose it was. */
+			lost_count(LOST_CONTENT_NOT_SEEN);
+			conn->popped++;
+			return;
+		}
 		request_or_late(pending, conn, sk, request, bytes);
 		return;
 	}

@@ -128,7 +128,7 @@ static __always_inline void view_open(struct view *view, struct conn *conn, stru
 	}
 }
 
-/* Goes on to the next piece that holds bytes, when this one is used up; false when there are none. */
+/* Goes on to the next piece, which may be an empty one, when this one is used up; false when there is none. */
 static __always_inline bool view_ready(struct view *view)
 {
 	struct user_piece piece = {};
@@ -142,7 +142,7 @@ static __always_inline bool view_ready(struct view *view)
 	view->next += sizeof(piece);
 	view->at = piece.base;
 	view->here = piece.length < view->left ? piece.length : view->left;
-	return view->here;
+	return true;
 }
 
 static __always_inline void view_skip(struct view *view, u32 bytes)
