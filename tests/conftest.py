@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
+from hypothesis import settings
 
 from deploy.local import ports
 from deploy.local.nats import NatsServer
@@ -24,6 +25,9 @@ from shared.runtime import postgres as runtime_postgres
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from typing import Any
+
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")  # the same examples in every run: `make fuzz` is what looks for new ones
 
 T = TypeVar("T")
 
