@@ -28,6 +28,8 @@ FRAMED_PROTOCOL(tls, PROTOCOL_TLS, 1)
 #define TLS_SHORT 19 /* an encrypted alert: two bytes, their type, and the tag */
 #define TLS_FINISHED_256 53 /* an encrypted Finished: header, hash, type and tag */
 #define TLS_FINISHED_384 69
+#define TLS_AES_256_GCM_SHA384 0x1302
+#define TLS_PADDING 16 /* that Java adds to each record of TLS 1.3 */
 #define TLS_INTERNAL_ERROR 80
 #define TLS_PRE_SHARED_KEY 41
 #define TLS_SUPPORTED_VERSIONS 43
@@ -133,9 +135,14 @@ static __always_inline bool tls_is_1_3(volatile struct framed *f)
 				     kind == TLS_KEY_SHARE);
 }
 
-static __always_inline bool tls_is_finished(u32 length)
+/* Whether the client's record is its Finished, which tells whether it pads. *way* holds its length without, and the padding. */
+static __always_inline bool tls_is_finished(volatile struct follower *way, u32 length)
 {
-	return length == TLS_FINISHED_256 || length == TLS_FINISHED_384;
+	u32 finished = way->number;
+
+	if (length == finished + TLS_PADDING)
+		way->pending = TLS_PADDING;
+	return length == finished || length == finished + TLS_PADDING;
 }
 
 /* What this record means; its outcome and status go into scratch 3 and 4. */
@@ -161,14 +168,14 @@ static __always_inline u32 tls_step(struct conn *conn, void *sk, volatile struct
 		}
 		if (!f->request || !(seen & TLS_ANSWERED) || (kind == TLS_CHANGE && seen & TLS_SINCE_1_3))
 			return TLS_NOTHING;
-		if (kind == TLS_DATA && length == TLS_SHORT)
+		if (kind == TLS_DATA && (length == TLS_SHORT || length == TLS_SHORT + TLS_PADDING))
 			f->scratch[3] = OUTCOME_SERVER_ERROR;
 		return TLS_END;
 	}
-	if (kind != TLS_DATA || (length == TLS_SHORT && (seen & TLS_SINCE_1_3 || !seen)))
+	if (kind != TLS_DATA || (length == TLS_SHORT + (f->request ? way->pending : 0) && (seen & TLS_SINCE_1_3 || !seen)))
 		return TLS_NOTHING;
 	if (seen & TLS_UNFINISHED) { /* the client's certificate, up to its Finished, or until the server goes on */
-		if (!f->request || tls_is_finished(length))
+		if (!f->request || tls_is_finished(way, length))
 			way->flags = seen & ~TLS_UNFINISHED;
 		return TLS_NOTHING;
 	}
@@ -247,13 +254,16 @@ static __always_inline u32 tls_message(struct conn *conn, void *sk, volatile str
 		return FRAME_DONE;
 	if (f->settled == TLS_KEEP_ANSWER) {
 		way->flags |= tls_is_1_3(f) ? TLS_ANSWERED | TLS_SINCE_1_3 : TLS_ANSWERED;
+		way->pending = 0;
+		way->number = head_be16(f, TLS_HELLO_BYTES + head_u8(f, 43)) == TLS_AES_256_GCM_SHA384 ? TLS_FINISHED_384 :
+												      TLS_FINISHED_256;
 		hello->began_ns = f->began;
 		hello->bytes = f->have < f->length ? f->have : f->length;
 		bpf_probe_read_kernel(hello->answer, FRAME_HEAD_BYTES, (void *)f->head);
 		return FRAME_DONE;
 	}
 	if (!(way->flags & TLS_SECURE) && way->flags & TLS_ASKED)
-		way->flags |= kind == TLS_DATA && !tls_is_finished(length) ? TLS_SECURE | TLS_UNFINISHED : TLS_SECURE;
+		way->flags |= kind == TLS_DATA && !tls_is_finished(way, length) ? TLS_SECURE | TLS_UNFINISHED : TLS_SECURE;
 	f->scratch[0] = f->settled;
 	if (f->scratch[0] == TLS_END)
 		tls_recall(hello, f, false);

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.kernel
 
 CHANGE, ALERT, HANDSHAKE, DATA = 20, 21, 22, 23
-FINISHED_256, FINISHED_384 = 53, 69
+FINISHED_256, FINISHED_384, ENCRYPTED_ALERT = 53, 69, 19
+AES_128, AES_256 = 0x1301, 0x1302
+PADDING: Final = 16
+"""Of Java."""
 TURNS: Final = 5
 SCRIPT: Final = """
 import json
@@ -64,12 +67,12 @@ def client_hello() -> bytes:
     return outgoing.read()
 
 
-def server_hello(*extensions: tuple[int, int], session: int = 32) -> bytes:
+def server_hello(*extensions: tuple[int, int], session: int = 32, cipher: int = AES_256) -> bytes:
     """
     Return a ServerHello with *extensions*, each a number and a length.
     """
     listed = b"".join(struct.pack(">HH", kind, length) + b"\3" * length for kind, length in extensions)
-    middle = b"\x13\x02\0" + struct.pack(">H", len(listed))
+    middle = struct.pack(">HBH", cipher, 0, len(listed))
     return handshake(2, b"\3\3" + b"\x55" * 32 + bytes([session]) + b"\x66" * session + middle + listed)
 
 
@@ -79,6 +82,7 @@ TICKETS: Final = record(DATA, 250) * 2
 REQUEST, RESPONSE = record(DATA, 120), record(DATA, 260)
 SUPPORTED, SHARE_X25519, SHARE_P521, SHARE_HYBRID, PRE_SHARED = (43, 2), (51, 36), (51, 137), (51, 1124), (41, 2)
 MODERN: Final = server_hello(SUPPORTED, SHARE_X25519)
+MODERN_128: Final = server_hello(SUPPORTED, SHARE_X25519, cipher=AES_128)
 OLD: Final = server_hello((65281, 1), (35, 0), (23, 0)) + handshake(11, bytes(700)) + handshake(14, b"")
 KEYS: Final = handshake(16, bytes(33)) + CHANGED + record(HANDSHAKE, 40)
 ROUNDS: Final = [(REQUEST, RESPONSE)] * TURNS
@@ -87,7 +91,7 @@ FINISHED: Final = record(DATA, FINISHED_384)
 CASES: Final[dict[str, list[Step]]] = {
     "the usual order": [(b"", MODERN + CHANGED + FLIGHT), (CHANGED + FINISHED, TICKETS), *ROUNDS],
     "no tickets": [
-        (b"", MODERN + CHANGED + FLIGHT),
+        (b"", MODERN_128 + CHANGED + FLIGHT),
         (CHANGED + record(DATA, FINISHED_256) + REQUEST, RESPONSE),
         *ROUNDS[1:],
     ],
@@ -125,6 +129,23 @@ CASES: Final[dict[str, list[Step]]] = {
         (b"", MODERN + CHANGED + FLIGHT),
         (CHANGED + record(DATA, 700) + record(DATA, 280) + FINISHED, TICKETS),
         *ROUNDS,
+    ],
+    **{
+        f"Java with {name}": [
+            (b"", hello),
+            (CHANGED, CHANGED + FLIGHT),
+            (record(DATA, finished + PADDING) + REQUEST, TICKETS),
+            (b"", RESPONSE),
+            *ROUNDS[1:],
+            (record(DATA, ENCRYPTED_ALERT + PADDING) * 2, RESPONSE),
+        ]
+        for name, hello, finished in (("AES-128", MODERN_128, FINISHED_256), ("AES-256", MODERN, FINISHED_384))
+    },
+    "an alert at the end": [
+        (b"", MODERN + CHANGED + FLIGHT),
+        (CHANGED + FINISHED, TICKETS),
+        *ROUNDS,
+        (record(DATA, ENCRYPTED_ALERT), RESPONSE),
     ],
     "TLS 1.2": [(b"", OLD), (KEYS, CHANGED + record(HANDSHAKE, 40)), *ROUNDS],
     "TLS 1.2, a piece at a time": [
