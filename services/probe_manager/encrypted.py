@@ -2,8 +2,9 @@
 The TLS libraries of the processes in scope: found in what the processes have mapped, hooked, and let go of.
 
 /proc is read only for processes that the kernel side has found to be in scope. A file is known by device and inode, and
-is opened through the process that has mapped it, so it does not matter in whose mount namespace it lies. Where the
-scope is not the whole host, hooks are bound to the processes in scope one by one: in others not even a trap is set.
+is opened through the process that has mapped it, so it does not matter in whose mount namespace it lies, nor whether
+it still has a name. Where the scope is not the whole host, hooks are bound to the processes in scope one by one: in
+others not even a trap is set. A library that a process loads late shows in how much the process has mapped.
 """
 
 from __future__ import annotations
@@ -16,17 +17,22 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from services.probe_manager import libraries, uprobes
+from services.probe_manager import hooks, libraries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from services.probe_manager.hooks import FileId, Hooks
     from services.probe_manager.libraries import Library
     from shared.messages.kernel import Instance
 
 LOOK_AFTER: Final = (0, 1, 2, 4, 8, 16, 32)
 """Rounds after a process was first seen at which it is looked at; after that one in every `LOOK_EVERY`."""
 LOOK_EVERY: Final = 60
+GROWN: Final = 64
+"""Pages that a process maps more than when it was last looked at; the smallest TLS library has twice as many."""
+MOST_SIZES: Final = 512
+"""Processes that are asked in one round how much they have mapped; where there are more, they take turns."""
 MOST_LINES: Final = 20_000
 """Of one process's list of mappings."""
 MOST_FILES: Final = 64
@@ -34,9 +40,6 @@ MOST_PROCESSES: Final = 1024
 """Processes with hooks of their own."""
 FULL: Final = f"more than {MOST_PROCESSES} processes in scope use TLS libraries"
 PROBE: Final = "tls_l7"
-
-FileId = tuple[int, int]
-"""Device and inode."""
 
 
 class Mapped(msgspec.Struct, frozen=True):
@@ -59,7 +62,9 @@ class _Seen:
         self.instance: Final = instance
         self.since: Final = since
         self.files: Final[set[FileId]] = set()
-        self.links: Final[list[int]] = []
+        self.hooks: Final[dict[FileId, Hooks]] = {}
+        """Its own, where hooks are bound to processes."""
+        self.pages = 0
         self.obstacle = ""
         self.waits = False
         """There is something to hook, and the programs are not there yet."""
@@ -86,35 +91,44 @@ class Encrypted:
     Hooks the TLS libraries of processes that come, and lets go of those of processes that went.
     """
 
-    def __init__(self, programs: Callable[[], Mapping[str, int]], *, whole_host: bool) -> None:
+    def __init__(
+        self, programs: Callable[[], Mapping[str, int]], *, whole_host: bool, kept: Path | None = None
+    ) -> None:
         """
-        Declare what it works with.
+        Declare what it works with, and adopt the hooks that an earlier run has left.
 
         Args:
             programs: returns the programs of `bpf/tls_l7.c`, function to file descriptor; nothing while they load.
             whole_host: hook files for everybody, not processes one by one.
+            kept: a folder in bpffs, in which hooks outlive this process.
         """
         self._programs: Final = programs
+        self._kept: Final = kept
+        self._adopted: Final = hooks.adopt(kept)
         self._whole_host: Final = whole_host
         self._round = 0
         self._seen: Final[dict[int, _Seen]] = {}
         self._libraries: Final[dict[tuple[FileId, int, int], Library]] = {}
         """By file, size and time of its last change."""
-        self._shared: Final[dict[FileId, list[int]]] = {}
-        """Links that hold for every process."""
+        self._shared: Final[dict[FileId, Hooks]] = {}
+        """Hooks that hold for every process."""
 
     def look(self, processes: Mapping[int, int]) -> None:
         """
         Look at the processes in scope, pid to instance: at new ones, and now and then at old ones, which may load more.
         """
+        if self._adopted:
+            self._take_over(processes)
         for pid, seen in list(self._seen.items()):
             if processes.get(pid) != seen.instance:  # it ended, or it runs another program by now
-                self._close(seen.links)
+                self._end(seen, remove=True)
                 del self._seen[pid]
+        turns = 1 + len(processes) // MOST_SIZES
         for pid, instance in processes.items():
             seen = self._seen.setdefault(pid, _Seen(instance, self._round))
             age = self._round - seen.since
-            if age in LOOK_AFTER or age % LOOK_EVERY == 0 or seen.waits:
+            due = age in LOOK_AFTER or age % LOOK_EVERY == 0 or seen.waits
+            if due or (age % turns == 0 and _pages(pid) > seen.pages + GROWN):
                 self._look_at(pid, seen)
         self._round += 1
         if self._round % LOOK_EVERY == 0:
@@ -134,18 +148,35 @@ class Encrypted:
         counted = Counter(seen.obstacle for seen in self._seen.values() if seen.obstacle)
         return [f"{count} {'process' if count == 1 else 'processes'}: {reason}" for reason, count in counted.items()]
 
-    def close(self) -> None:
+    def close(self, *, remove: bool = True) -> None:
         """
-        Remove every hook.
+        Remove every hook; without *remove* those that are kept go on until they are adopted.
         """
         for seen in self._seen.values():
-            self._close(seen.links)
-        for links in self._shared.values():
-            self._close(links)
+            self._end(seen, remove=remove)
+        for left in [self._shared, *self._adopted.values()]:
+            for held in left.values():
+                held.close(remove=remove)
         self._seen.clear()
         self._shared.clear()
+        self._adopted.clear()
+
+    def _take_over(self, processes: Mapping[int, int]) -> None:
+        for owner, found in self._adopted.items():
+            pid, instance = owner
+            if owner == hooks.EVERYBODY and self._whole_host:
+                self._shared.update(found)
+            elif processes.get(pid) == instance and not self._whole_host:
+                seen = self._seen[pid] = _Seen(instance, self._round)
+                seen.hooks.update(found)
+                seen.files.update(found)
+            else:
+                for held in found.values():
+                    held.close()
+        self._adopted.clear()
 
     def _look_at(self, pid: int, seen: _Seen) -> None:
+        seen.pages = _pages(pid)
         try:
             files = mapped(Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace"))
         except OSError:
@@ -186,36 +217,34 @@ class Encrypted:
             return
         if self._whole_host:
             if file not in self._shared:
-                self._shared[file] = self._hooked(programs, library, descriptor, 0)
-        elif sum(1 for one in self._seen.values() if one.links) >= MOST_PROCESSES:
+                self._shared[file] = hooks.attach(programs, library, descriptor, hooks.EVERYBODY, file, self._kept)
+        elif sum(1 for one in self._seen.values() if one.hooks) >= MOST_PROCESSES:
             seen.obstacle = FULL
             return
         else:
-            seen.links.extend(self._hooked(programs, library, descriptor, pid))
+            owner = (pid, seen.instance)
+            seen.hooks[file] = hooks.attach(programs, library, descriptor, owner, file, self._kept)
         seen.files.add(file)
-
-    def _hooked(self, programs: Mapping[str, int], library: Library, descriptor: int, process: int) -> list[int]:
-        made: list[int] = []
-        path = f"/proc/self/fd/{descriptor}"
-        try:
-            for hook in library.hooks:
-                program = programs[hook.program]
-                made.append(uprobes.attach(program, path, hook.offset, at_return=hook.at_return, process=process))
-        except OSError:
-            self._close(made)
-            raise
-        return made
 
     def _let_go(self) -> None:
         used = {file for seen in self._seen.values() for file in seen.files}
         for file in self._shared.keys() - used:
-            self._close(self._shared.pop(file))
+            self._shared.pop(file).close()
 
     @staticmethod
-    def _close(links: list[int]) -> None:
-        for link in links:
-            os.close(link)
-        links.clear()
+    def _end(seen: _Seen, *, remove: bool) -> None:
+        for held in seen.hooks.values():
+            held.close(remove=remove)
+
+
+def _pages(pid: int) -> int:
+    """
+    Return how many pages the process has mapped.
+    """
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split(maxsplit=1)[0])
+    except (OSError, IndexError):
+        return 0  # it has just ended
 
 
 def _executable(pid: int) -> str:

@@ -68,18 +68,18 @@ class Kernel:
         self._sizes: Final = dict(sizes)
         self._pins: Final = pins
         self._protocols: Final = protocols
-        self._home: Final = pins / _fingerprint(self._defines, self._sizes, protocols)
-        self._shelf: Final = Shelf(cache, self._home.name) if cache else None
+        self.home: Final = pins / _fingerprint(self._defines, self._sizes, protocols)
+        self._shelf: Final = Shelf(cache, self.home.name) if cache else None
         self._maps: Final[dict[str, bpf.Map]] = {}
         self.probes: Final[dict[str, Loaded]] = {}
         self._unfinished: Final[list[Part]] = []
         for older in list(pins.iterdir()) if pins.exists() else []:
-            if older != self._home:
+            if older != self.home:
                 _remove(older)
-        self.adopted: Final = (self._home / "maps").exists()
+        self.adopted: Final = (self.home / "maps").exists()
         """True when the maps, and what they hold, come from an earlier run."""
         for part in ("maps", "probes", "finished"):
-            (self._home / part).mkdir(parents=True, exist_ok=True)
+            (self.home / part).mkdir(parents=True, exist_ok=True)
 
     def load(self, name: str, *, fallback: bool = False) -> Loaded:
         """
@@ -140,7 +140,7 @@ class Kernel:
         Return whether the probe *name* is attached with all its framed protocols.
         """
         loaded = self.probes.get(name)
-        return loaded is not None and (self._home / "finished" / f"{name}:{loaded.variant}").exists()
+        return loaded is not None and (self.home / "finished" / f"{name}:{loaded.variant}").exists()
 
     def unload(self, name: str) -> None:
         """
@@ -150,7 +150,7 @@ class Kernel:
         if loaded is not None:
             _close(loaded)
             for part in ("probes", "finished"):
-                _remove(self._home / part / f"{name}:{loaded.variant}")
+                _remove(self.home / part / f"{name}:{loaded.variant}")
 
     def map(self, name: str) -> bpf.Map:
         """
@@ -158,21 +158,21 @@ class Kernel:
         """
         found = self._maps.get(name)
         if found is None:
-            found = self._maps[name] = bpf.Map(bpf.pinned(self._home / "maps" / name), name)
+            found = self._maps[name] = bpf.Map(bpf.pinned(self.home / "maps" / name), name)
         return found
 
     def has_map(self, name: str) -> bool:
         """
         Return whether any probe, now or in an adopted run, has made the map *name*.
         """
-        return name in self._maps or (self._home / "maps" / name).exists()
+        return name in self._maps or (self.home / "maps" / name).exists()
 
     def make_map(self, name: str, shape: bpf.Shape) -> None:
         """
         Make the map *name*, which no probe uses, and keep it with the others.
         """
         made = self._maps[name] = bpf.create_map(name, shape)
-        bpf.pin(made.fd, self._home / "maps" / name)
+        bpf.pin(made.fd, self.home / "maps" / name)
 
     def iterate(self, name: str, function: str, process: int = 0) -> bytes:
         """
@@ -220,7 +220,7 @@ class Kernel:
 
     def _adopt(self, name: str) -> Loaded | None:
         for variant in (PREFERRED, FALLBACK):
-            folder = self._home / "probes" / f"{name}:{variant}"
+            folder = self.home / "probes" / f"{name}:{variant}"
             if not folder.exists():
                 continue
             held = {path.name: bpf.pinned(path) for path in folder.iterdir()}
@@ -245,7 +245,7 @@ class Kernel:
 
     def _has_parts(self, name: str, variant: str, text: str) -> None:
         _, second = parts(text)
-        finished = self._home / "finished" / f"{name}:{variant}"
+        finished = self.home / "finished" / f"{name}:{variant}"
         if not second:
             finished.mkdir(exist_ok=True)
         elif not finished.exists():
@@ -273,7 +273,7 @@ class Kernel:
                 os.close(before)
         for function in sorted(programs, key=place):  # the program that recognises comes last
             self._set_tail(function, programs[function])
-        (self._home / "finished" / f"{part.probe}:{part.variant}").mkdir(exist_ok=True)
+        (self.home / "finished" / f"{part.probe}:{part.variant}").mkdir(exist_ok=True)
         return {}
 
     def _compile(self, name: str, text: str, flags: list[str]) -> Compiled:
@@ -309,7 +309,7 @@ class Kernel:
         except OSError as refusal:
             _close(loaded)
             raise OSError(refusal.errno, f"{name} ({variant}): {refusal.strerror}") from None
-        folder = self._home / "probes" / f"{name}:{variant}"
+        folder = self.home / "probes" / f"{name}:{variant}"
         folder.mkdir(exist_ok=True)
         for function, link in loaded.links.items():
             bpf.pin(link, folder / function)
@@ -343,7 +343,7 @@ class Kernel:
 
     def _make(self, name: str, shape: bpf.Shape) -> int:
         wanted = msgspec.structs.replace(shape, entries=self._sizes.get(name, shape.entries))
-        path = self._home / "maps" / name
+        path = self.home / "maps" / name
         if name not in self._maps and not path.exists():
             made = self._maps[name] = bpf.create_map(name, wanted)
             bpf.pin(made.fd, path)

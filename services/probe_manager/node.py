@@ -90,7 +90,9 @@ class Node:
         )
         self._watch: Final = Watch(self.kernel, self._rules)
         everybody = any(rule.kind is scope.Kind.HOST for rule in self._rules)
-        self._encrypted: Final = encrypted.Encrypted(self._plain_text_programs, whole_host=everybody)
+        self._encrypted: Final = encrypted.Encrypted(
+            self._plain_text_programs, whole_host=everybody, kept=self.kernel.home / "uprobes"
+        )
 
     def start(self) -> None:
         """
@@ -245,7 +247,7 @@ class Node:
         """
         if self._ring is not None:
             self._ring.close()
-        self._encrypted.close()
+        self._encrypted.close(remove=remove)
         self.kernel.close(remove=remove)
         os.close(self._lock)
         if self._statistics >= 0:

@@ -41,13 +41,15 @@ class Secure:
     Hooks for the programs of one test.
     """
 
-    def __init__(self, lab: Lab, kernel: Kernel, *, one_by_one: bool = False) -> None:
+    def __init__(self, lab: Lab, kernel: Kernel, *, one_by_one: bool = False, kept: bool = False) -> None:
         """
-        Declare it; *one_by_one* hooks single processes, not the private copies of the libraries.
+        Declare it; *one_by_one* hooks single processes, not the private copies of the libraries; *kept* hooks stay.
         """
         self.lab: Final = lab
         self._kernel: Final = kernel
-        self.encrypted: Final = Encrypted(lambda: kernel.probes["tls_l7"].programs, whole_host=not one_by_one)
+        self._one_by_one: Final = one_by_one
+        self.kept: Final = kernel.home / "uprobes" if kept else None
+        self.encrypted = self.begin()
         self.libraries: Final = lab.folder / "lib"
         self.libraries.mkdir(mode=0o755)
         for name in LIBRARIES:
@@ -60,6 +62,13 @@ class Secure:
         subprocess.run([*made, *paths, *names], check=True, capture_output=True, timeout=20)
         for name in ("cert.pem", "key.pem"):
             (lab.folder / name).chmod(0o644)
+
+    def begin(self) -> Encrypted:
+        """
+        Return what hooks, with what an earlier one has left.
+        """
+        programs = self._kernel.probes["tls_l7"].programs
+        return Encrypted(lambda: programs, whole_host=not self._one_by_one, kept=self.kept)
 
     @property
     def certificate(self) -> Path:

@@ -10,7 +10,7 @@ import pytest
 
 from services.probe_manager.loaded import FALLBACK
 from tests.kernel.l7.secure import Secure
-from tests.kernel.languages.measure import LANGUAGES, TIMES, Seen, Servers, measure, missing
+from tests.kernel.languages.measure import LANGUAGES, TIMES, Seen, Servers, UnavailableError, measure, missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,13 +39,16 @@ def test_a_program_is_seen(hooked: Kernel, lab: Lab, language: Language) -> None
     """
     lacking = missing(language)
     if lacking:
-        pytest.skip(f"there is no {', '.join(lacking)}")
+        pytest.skip(f"optional: there is no {', '.join(lacking)}")
     secure = Secure(lab, hooked, one_by_one=True)
     try:
         servers = Servers(secure)
         folder = lab.folder / "build"
         folder.mkdir()
-        command = language.build(folder)
+        try:
+            command = language.build(folder)
+        except UnavailableError as lack:
+            pytest.skip(f"optional: {lack}")
         plain = measure(secure, servers, command, encrypted=False)
         encrypted = measure(secure, servers, command, encrypted=True)
     finally:

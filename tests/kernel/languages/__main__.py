@@ -12,7 +12,7 @@ from typing import Final
 from services.probe_manager.kernel import Kernel
 from tests.kernel.l7.lab import DEFINES, SCOPE_TREE, Lab
 from tests.kernel.l7.secure import Secure
-from tests.kernel.languages.measure import LANGUAGES, TIMES, Language, Seen, Servers, measure, missing
+from tests.kernel.languages.measure import LANGUAGES, TIMES, Language, Seen, Servers, UnavailableError, measure, missing
 
 PAGE: Final = Path(__file__).parents[3] / "docs" / "reference" / "languages.md"
 HEAD: Final = f"""\
@@ -27,7 +27,10 @@ Where a TLS library cannot be hooked, handshakes are counted, and the turns of w
 |---|---|---|---|---|---|
 """
 TAIL: Final = """
-Java's JSSE is compiled while it runs and has no function to hook; the field `opaque` of the instance says so.
+Java's JSSE is compiled while it runs and has no function to hook.
+rustls has functions that are handed plain text, but they move no bytes of a socket and the connection moves about in
+memory: which socket it belongs to cannot be told for sure, and meshlens does not guess.
+Of both the field `opaque` of the instance says so.
 """
 
 
@@ -54,7 +57,11 @@ def table(kernel: Kernel) -> str:
         try:
             servers, folder = Servers(secure), lab.folder / "build"
             folder.mkdir()
-            command = language.build(folder)
+            try:
+                command = language.build(folder)
+            except UnavailableError as lack:
+                lines += f"| {language.name} | {language.library} | not run: no {lack} | | | |\n"
+                continue
             plain = measure(secure, servers, command, encrypted=False)
             encrypted = measure(secure, servers, command, encrypted=True)
             lines += row(language, plain, encrypted, sum(lab.lost().values()))

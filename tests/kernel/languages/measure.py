@@ -21,15 +21,15 @@ from tests.kernel.l7.lab import accepts, free_port
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.kernel.l7.lab import Lab
     from tests.kernel.l7.secure import Secure
 
 PROGRAMS: Final = Path(__file__).parent / "programs"
+CRATES: Final = Path(__file__).parents[3] / "build" / "rust"
+"""Built once, and kept."""
 TIMES: Final = 61
 BUILD_S: Final = 240
 RUN_S: Final = 60
-QUIET_LOOKS: Final = 6
-"""A program that has mapped nothing new for so many looks waits for its line."""
-
 
 NGINX: Final = """
 daemon off; master_process off; error_log stderr; pid {folder}/pid; user root;
@@ -56,6 +56,12 @@ class Language(NamedTuple):
     build: Callable[[Path], list[str]]
     seen: bool = True
     """Whether the plain text is expected to be seen inside TLS."""
+
+
+class UnavailableError(Exception):
+    """
+    What a program is built from cannot be had here.
+    """
 
 
 class Seen(NamedTuple):
@@ -95,6 +101,16 @@ def _java(folder: Path) -> list[str]:
     return [_tool("java"), "-Xmx256m", "-cp", str(folder), "Ask"]
 
 
+def _rust(_folder: Path) -> list[str]:
+    shutil.copytree(PROGRAMS / "rust", CRATES, dirs_exist_ok=True)
+    built = subprocess.run(
+        [_tool("cargo"), "build", "--release"], check=False, timeout=BUILD_S, cwd=CRATES, capture_output=True, text=True
+    )
+    if built.returncode:
+        raise UnavailableError(f"the crates of the Rust program: {built.stderr.strip().splitlines()[-1]}")
+    return [str(CRATES / "target/release/ask")]
+
+
 def _tool(name: str) -> str:
     return shutil.which(name, path=os.environ["PATH"] + ":/usr/local/go/bin:/usr/sbin") or name
 
@@ -109,7 +125,7 @@ LANGUAGES: Final = (
     Language("Python, asyncio", "OpenSSL", (), lambda _: [sys.executable, str(PROGRAMS / "ask_asyncio.py")]),
     Language("Ruby", "OpenSSL", ("ruby",), lambda _: [_tool("ruby"), str(PROGRAMS / "ask.rb")]),
     Language("PHP", "OpenSSL", ("php",), lambda _: [_tool("php"), str(PROGRAMS / "ask.php")]),
-    Language("Rust", "rustls", ("rustls",), lambda _: []),
+    Language("Rust", "rustls", ("cargo",), _rust, seen=False),
 )
 
 
@@ -148,27 +164,26 @@ def measure(secure: Secure, servers: Servers, command: list[str], *, encrypted: 
     web, redis = servers.secure if encrypted else servers.plain
     words = [f"{'https' if encrypted else 'http'}://localhost:{web}/x", TIMES, redis]
     program = secure.lab.run(*command, *words, *([secure.certificate] if encrypted else []))
-    wait_for_silence(program.pid)
+    wait_until_ready(secure.lab, program)
     secure.look()
     assert program.stdin is not None
     program.stdin.write(b"\n")
     program.stdin.flush()
     assert 0 == program.wait(RUN_S)
-    time.sleep(0.1)
     secure.look()
     return seen(secure, (web, redis))
 
 
-def wait_for_silence(pid: int) -> None:
+def wait_until_ready(lab: Lab, program: subprocess.Popen[bytes], word: str = "ready") -> None:
     """
-    Return when the process maps nothing new any more.
+    Return when *program* has said *word*: that it waits for its line, with its libraries loaded and not yet used.
     """
-    before, quiet = "", 0
-    while quiet < QUIET_LOOKS:
-        now = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
-        quiet = quiet + 1 if now.count("\n") == before.count("\n") else 0
-        before = now
-        time.sleep(0.1)
+    said = lab.folder / f"{lab.programs.index(program)}.log"
+    deadline = time.monotonic() + RUN_S
+    while f"{word}\n" not in said.read_text(errors="replace"):
+        assert program.poll() is None, said.read_text(errors="replace")[-2000:]
+        assert time.monotonic() < deadline, f"the program does not say {word}"
+        time.sleep(0.02)
 
 
 def seen(secure: Secure, ports: tuple[int, int]) -> Seen:

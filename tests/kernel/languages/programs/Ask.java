@@ -1,4 +1,4 @@
-// Asks for <url> <times> times over one connection, and Redis on <port> for as many PINGs; waits for a line first.
+// Asks for <url> <times> times over one connection, and Redis on <port> for as many PINGs; says "ready" and waits for a line first.
 import java.io.FileInputStream;
 import java.net.Socket;
 import java.net.URI;
@@ -27,6 +27,7 @@ public class Ask {
             context = SSLContext.getInstance("TLS");
             context.init(null, trust.getTrustManagers(), null);
         }
+        System.out.println("ready");
         System.in.read();
         HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).sslContext(context).build();
         for (int i = 0; i < times; i++) {

@@ -1,4 +1,4 @@
-/* Asks for <url> <times> times over one connection, and Redis on <port> for as many PINGs; waits for a line first. */
+/* Asks for <url> <times> times over one connection, and Redis on <port> for as many PINGs; says "ready" and waits for a line first. */
 #include <netdb.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
@@ -73,6 +73,8 @@ int main(int count, char **words)
 		SSL_CTX_load_verify_locations(context, words[count - 1], NULL);
 		SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
 	}
+	puts("ready");
+	fflush(stdout);
 	getchar();
 	snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", strrchr(words[1], '/'));
 	begin(port);

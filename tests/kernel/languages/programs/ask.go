@@ -1,4 +1,4 @@
-// Asks for <url> <times> times over one connection, and Redis on <port> for as many PINGs; waits for a line first.
+// Asks for <url> <times> times over one connection, and Redis on <port> for as many PINGs; says "ready" and waits for a line first.
 package main
 
 import (
@@ -30,6 +30,8 @@ func main() {
 		pool.AppendCertsFromPEM(authority)
 	}
 	settings := &tls.Config{RootCAs: pool, ServerName: "localhost"}
+	_, err = os.Stdout.WriteString("ready\n")
+	must(err)
 	_, err = bufio.NewReader(os.Stdin).ReadString('\n')
 	must(err)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: settings}}

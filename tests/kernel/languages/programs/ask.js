@@ -1,4 +1,4 @@
-// Asks for <url> <times> times over one connection, and Redis on <port> for as many PINGs; waits for a line first.
+// Asks for <url> <times> times over one connection, and Redis on <port> for as many PINGs; says "ready" and waits for a line first.
 "use strict";
 const fs = require("fs");
 const [url, times, redis, authority] = process.argv.slice(2);
@@ -29,6 +29,7 @@ function ping() {
   });
 }
 
+process.stdout.write("ready\n");
 process.stdin.once("data", async () => {
   for (let i = 0; i < Number(times); i++) await get();
   agent.destroy();

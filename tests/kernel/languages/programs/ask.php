@@ -1,8 +1,9 @@
 <?php
-// Asks for <url> <times> times over one connection, and Redis on <port> for as many PINGs; waits for a line first.
+// Asks for <url> <times> times over one connection, and Redis on <port> for as many PINGs; says "ready" and waits for a line first.
 [, $url, $times, $redis] = $argv;
 $parts = parse_url($url);
 $secure = $parts["scheme"] === "https";
+echo "ready\n";
 fgets(STDIN);
 $context = stream_context_create(["ssl" => ["cafile" => $argv[4] ?? "", "peer_name" => "localhost"]]);
 

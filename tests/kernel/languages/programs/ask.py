@@ -1,5 +1,6 @@
 """
-Asks for <url> <times> times over one connection, and Redis on <port> for as many PINGs; waits for a line first.
+Asks for <url> <times> times over one connection, and Redis on <port> for as many PINGs; says "ready" and waits for a
+line first.
 """
 
 import http.client
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 
 url, times, redis = urlsplit(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 context = ssl.create_default_context(cafile=sys.argv[4]) if url.scheme == "https" else None
+print("ready", flush=True)
 sys.stdin.readline()
 address = (str(url.hostname), url.port)
 client = http.client.HTTPSConnection(*address, context=context) if context else http.client.HTTPConnection(*address)

@@ -1,10 +1,12 @@
-# Asks for <url> <times> times over one connection, and Redis on <port> for as many PINGs; waits for a line first.
+# Asks for <url> <times> times over one connection, and Redis on <port> for as many PINGs; says "ready" and waits for a line first.
 require "net/http"
 require "openssl"
 require "socket"
 
 uri, times, redis, authority = URI(ARGV[0]), ARGV[1].to_i, ARGV[2].to_i, ARGV[3]
 secure = uri.scheme == "https"
+STDOUT.puts "ready"
+STDOUT.flush
 STDIN.gets
 options = secure ? { use_ssl: true, ca_file: authority } : {}
 Net::HTTP.start(uri.host, uri.port, options) do |client|

@@ -1,5 +1,6 @@
 """
-Asks for <url> <times> times over one connection, and Redis on <port> for as many PINGs; waits for a line first.
+Asks for <url> <times> times over one connection, and Redis on <port> for as many PINGs; says "ready" and waits for a
+line first.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ async def main() -> None:
     """
     url, times, redis = urlsplit(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     context = ssl.create_default_context(cafile=sys.argv[4]) if url.scheme == "https" else None
+    print("ready", flush=True)
     sys.stdin.readline()
     reader, writer = await asyncio.open_connection("localhost", url.port, ssl=context)
     for _ in range(times):
