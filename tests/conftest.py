@@ -23,18 +23,21 @@ from deploy.local.postgres import PostgresServer, ensure_database
 from shared.runtime import postgres as runtime_postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Generator, Iterator
     from typing import Any
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")  # the same examples in every run: `make fuzz` is what looks for new ones
 
 T = TypeVar("T")
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 BTF = Path("/sys/kernel/btf/vmlinux")
 ROLES = ("protocol-parser", "topology-builder", "anomaly-detector", "alert-manager", "query-api")
 TEMPLATE = "meshlens_template"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+OPTIONAL = "optional: "
+"""The reason of a skip begins with it where the tests need something that `make setup-test` does not install."""
 
 
 def missing_for(mark: str) -> str:
@@ -74,6 +77,34 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.fail(f"{mark} test cannot run on a machine that must run it: {lack}", pytrace=False)
         if lack:
             pytest.skip(f"{mark}: {lack}")
+
+
+def refused(report: Report) -> Report:
+    """
+    Return *report*, as a failure where it tells of a skip that nobody has called optional, on a full CI machine.
+    """
+    if report.skipped and not hasattr(report, "wasxfail") and machine_must_run_all():
+        where, line, reason = report.longrepr if isinstance(report.longrepr, tuple) else ("", 0, str(report.longrepr))
+        if not reason.removeprefix("Skipped: ").startswith(OPTIONAL):
+            report.outcome = "failed"
+            report.longrepr = f"{where}:{line}: skipped on a machine that must run all: {reason}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """
+    Let no test be left out in silence.
+    """
+    return refused((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """
+    Let no file be left out in silence.
+    """
+    return refused((yield))
 
 
 def run_apart(work: Coroutine[Any, Any, T]) -> T:

@@ -240,7 +240,7 @@ def test_ends_find_each_other_through_address_translation(lab: Lab) -> None:
     command = f"nsenter --net=/run/netns/{here} iptables-nft -t nat -A OUTPUT {rule}"
     done = subprocess.run(command.split(), check=False).returncode
     if done:
-        pytest.skip("this kernel has no NAT for nftables")
+        pytest.skip("optional: this kernel has no NAT for nftables")
     sender = lab.program(SENDER, "10.91.10.99", 80, 101, 5, netns=here)
     sender.ask()
     lab.until(lambda: lab.entries("tcp_connections") == 0, "all connections are forgotten")

@@ -114,7 +114,7 @@ def test_an_upgrade_to_http2(lab: Lab) -> None:
         pytest.skip("apache2 with mod_http2 (Debian: apache2-bin) is not installed")
     chosen = chosen_protocols()
     if chosen is not None and "http2" not in chosen:
-        pytest.skip("this run is without HTTP/2")
+        pytest.skip("optional: this run was told to do without HTTP/2")
     port = free_port()
     (lab.folder / "pages").mkdir()
     (lab.folder / "pages" / "page").write_bytes(b"some words\n" * 100)

@@ -313,7 +313,7 @@ def test_node_pipelines(lab: Lab) -> None:
     Node's chunked responses, each in several writes, find their requests.
     """
     if not shutil.which("node"):
-        pytest.skip("node is not installed")
+        pytest.skip("optional: node is not installed")
     port = free_port()
     lab.run("node", "-e", NODE, port)
     lab.until(lambda: accepts(port), "node")

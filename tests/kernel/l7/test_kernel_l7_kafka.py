@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 CLIENTS_THERE = all(importlib.util.find_spec(name) for name in ("kafka", "confluent_kafka"))
 pytestmark = [
     pytest.mark.kernel,
-    pytest.mark.skipif(not CLIENTS_THERE, reason="needs kafka-python and confluent-kafka from PyPI"),
-    pytest.mark.skipif(not (shutil.which("java") and jars("kafka")), reason="needs Java and Kafka's jars from Maven"),
+    pytest.mark.skipif(not CLIENTS_THERE, reason="optional: needs kafka-python and confluent-kafka from PyPI"),
+    pytest.mark.skipif(
+        not (shutil.which("java") and jars("kafka")), reason="optional: needs Java and Kafka's jars from Maven"
+    ),
 ]
 
 BROKER = 77

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.kernel
 
 FERRETDB = shutil.which(os.environ.get("FERRETDB", "ferretdb"))
 needs_server = pytest.mark.skipif(
-    FERRETDB is None, reason="no FerretDB: put `ferretdb` on the path or name it in FERRETDB"
+    FERRETDB is None, reason="optional: no FerretDB: put `ferretdb` on the path or name it in FERRETDB"
 )
 
 

@@ -7,14 +7,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from shared.messages.kernel import Outcome, Protocol
-from tests.kernel.l7.lab import DEADLINE_S
 from tests.kernel.l7.mariadb import INSTANCE, MariaDb, named, running
 from tests.kernel.l7.test_kernel_l7_mysql import OPENED, ask, seen, total
 
@@ -176,7 +174,6 @@ def test_tls_is_handed_over(lab: Lab, observed: MariaDb) -> None:
     A connection that turns to TLS is no more read as MySQL, and nothing of it is called lost.
     """
     words = client(observed, "mariadb", "--ssl", "-e", "select 1")
-    time.sleep(DEADLINE_S / 40)  # the ends of connections of the test before
     before = named(lab, observed.port)
     subprocess.run(words, check=True, capture_output=True, timeout=60)
 
@@ -254,7 +251,7 @@ def test_node_is_counted(lab: Lab, observed: MariaDb) -> None:
     Node's mysql2, with text and with prepared statements.
     """
     if not (DOWNLOADED / "node_modules").exists():
-        pytest.skip("there is no mysql2: npm install mysql2")
+        pytest.skip("optional: there is no mysql2: npm install mysql2")
     words = ["node", "-e", NODE, "x", str(observed.port)]
     subprocess.run(words, check=True, capture_output=True, timeout=60, cwd=DOWNLOADED)
 
@@ -269,7 +266,7 @@ def test_go_is_counted(lab: Lab, observed: MariaDb) -> None:
     """
     program = DOWNLOADED / "goclient" / "goclient"
     if not program.exists():
-        pytest.skip("there is no client in Go")
+        pytest.skip("optional: there is no client in Go")
     address = f"shop:s3cr3t@tcp(127.0.0.1:{observed.port})/shop"
     subprocess.run([program, address, "101"], check=True, capture_output=True, timeout=60)
     expected = {"CONNECT": 1, "PREPARE SELECT": 101, "SELECT": 101, "CLOSE": 101, "QUIT": 1}
@@ -285,7 +282,7 @@ def test_php_is_counted(lab: Lab, observed: MariaDb) -> None:
     """
     loaded = shutil.which("php") and subprocess.run(["php", "-m"], capture_output=True, check=True, timeout=30).stdout
     if not loaded or b"mysqli" not in loaded:
-        pytest.skip("there is no mysqli: apt-get install php-mysql")
+        pytest.skip("optional: there is no mysqli: apt-get install php-mysql")
     code = (
         f"$c = new mysqli('127.0.0.1', 'shop', 's3cr3t', 'shop', {observed.port});"
         "$s = $c->prepare('select note from orders where id = ?');"

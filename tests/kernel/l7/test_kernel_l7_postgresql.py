@@ -40,7 +40,7 @@ def programs() -> tuple[Path, str]:
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/pgbench"))
     pgbench = str(own) if own.exists() else shutil.which("pgbench") or (str(debian[-1]) if debian else "")
     if not pgbench:
-        pytest.skip("there is no pgbench: apt-get install postgresql-contrib")
+        pytest.skip("optional: there is no pgbench: apt-get install postgresql-contrib")
     return folder, pgbench
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.kernel.l7.lab import Lab
 
 needed = [name for name in ("thrift", "thriftpy2") if importlib.util.find_spec(name) is None]
-pytestmark = [pytest.mark.kernel, pytest.mark.skipif(bool(needed), reason=f"needs the packages {needed}")]
+pytestmark = [pytest.mark.kernel, pytest.mark.skipif(bool(needed), reason=f"optional: needs the packages {needed}")]
 
 DATA = Path(__file__).parents[2] / "data" / "thrift"
 KINDS = [("binary", "framed"), ("binary", "buffered"), ("compact", "framed"), ("compact", "buffered")]

@@ -127,7 +127,7 @@ def test_a_byte_within_an_instruction_is_no_return(code: bytes, expected: list[i
     assert expected == returns(code)
 
 
-@pytest.mark.skipif(not shutil.which("objdump"), reason="there is no objdump: apt-get install binutils")
+@pytest.mark.skipif(not shutil.which("objdump"), reason="optional: there is no objdump: apt-get install binutils")
 def test_returns_are_those_of_a_disassembler(library: int) -> None:
     """
     In every function of the library that a disassembler can follow, the same RETs are found.
@@ -209,7 +209,7 @@ def test_programs_that_are_not_there_yet_are_asked_for_again() -> None:
     assert [] == encrypted.words()
 
 
-@pytest.mark.skipif(not shutil.which("gcc"), reason="there is no gcc: apt-get install gcc")
+@pytest.mark.skipif(not shutil.which("gcc"), reason="optional: there is no gcc: apt-get install gcc")
 @pytest.mark.parametrize(
     ("constant", "expected"),
     [("rustls 0.23", libraries.RUSTLS), ("OpenSSL 3.0.2", libraries.STRIPPED), ("nothing of the kind", "")],
