@@ -17,6 +17,7 @@ from services.probe_manager import l4, scope
 from services.probe_manager.kernel import Kernel
 from services.probe_manager.procfs import Watch
 from tests.compiled import COMPILED
+from tests.kernel.family import ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ HELD: Final = (
     "scope_marks", "observed_netns", "l4_series_0", "l4_notes_0",
 )  # fmt: skip
 """Maps that are emptied after each test."""
-DEADLINE_S: Final = 20.0
+DEADLINE_S: Final = 20.0 * float(os.environ.get("MESHLENS_TEST_PATIENCE", "1"))
 
 
 class Program:
@@ -203,8 +204,9 @@ class Lab:
         """
         End the programs, and remove what was made.
         """
+        with ended([program.process.pid for program in self._programs], DEADLINE_S):
+            pass  # all at once, with whatever they have started
         for program in self._programs:
-            program.process.kill()
             program.process.communicate()
         for name in self._namespaces:
             self.run("ip", "netns", "del", name)
