@@ -4,7 +4,9 @@ A laboratory for requests: real servers in scope, generators that know the truth
 
 from __future__ import annotations
 
+import array
 import contextlib
+import fcntl
 import http.client
 import os
 import shutil
@@ -13,6 +15,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from collections import Counter
 from pathlib import Path
@@ -163,6 +166,19 @@ class Lab:
         self._connections.append(made)
         return made
 
+    def heard(self, connection: socket.socket) -> None:
+        """
+        Return once the peer has read all that was said on *connection*.
+        """
+        waiting = array.array("i", [0])
+
+        def arrived() -> bool:
+            fcntl.ioctl(connection, termios.TIOCOUTQ, waiting)
+            return not waiting[0]
+
+        self.until(arrived, "the peer's word that it has all")
+        self.settle()
+
     def until(self, holds: Callable[[], bool], what: str) -> None:
         """
         Wait until *holds*, and fail after a while.
@@ -226,6 +242,7 @@ class Lab:
         """
         for connection in self._connections:
             connection.close()
+        self.settle()
         with ended((program.pid for program in self.programs), PARTING_S):
             for program in self.programs:
                 program.terminate()

@@ -16,7 +16,7 @@ from tests.kernel.l7.lab import requests_of
 if TYPE_CHECKING:
     import socket
 
-    from shared.messages.kernel import L7Series, Protocol
+    from shared.messages.kernel import L7Series, Protocol, Sample
     from tests.kernel.l7.lab import Lab
 
 Tally = Counter[tuple[str, str, int]]
@@ -30,22 +30,22 @@ def served(lab: Lab, port: int, protocol: Protocol, requests: int) -> Tally:
     lab.until(
         lambda: requests_of(lab.served(port, protocol)) + sum(lab.lost().values()) >= requests, f"{requests} requests"
     )
-    return named(lab, lab.served(port, protocol), protocol)
+    return named(lab.served(port, protocol), lab.samples())
 
 
-def named(lab: Lab, series: list[L7Series], protocol: Protocol) -> Tally:
+def named(series: list[L7Series], samples: list[Sample]) -> Tally:
     """
     Return the requests of *series* by name, outcome and status; masked samples tell the names.
     """
-    parser = protocols()[protocol]
-    names = dict[int, str]()
-    for one in lab.samples():
-        if one.protocol is protocol and one.request:
+    names = dict[tuple[Protocol, int], str]()
+    for one in samples:
+        if one.request:
+            parser = protocols()[one.protocol]
             with contextlib.suppress(Malformed):
-                names[one.endpoint] = parser.parse(*parser.mask(one.request, one.response)).name
+                names[one.protocol, one.endpoint] = parser.parse(*parser.mask(one.request, one.response)).name
     found: Tally = Counter()
     for each in series:
-        found[names.get(each.endpoint, ""), each.outcome.name, each.status] += each.requests
+        found[names.get((each.protocol, each.endpoint), ""), each.outcome.name, each.status] += each.requests
     return found
 
 

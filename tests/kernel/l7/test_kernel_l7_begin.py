@@ -66,6 +66,7 @@ def test_nothing_waits_for_the_framed_protocols(begun: Lab) -> None:
     asked = query(1, "host.example")
     for turn in range(2 * PRIME):
         if turn == PRIME:
+            begun.settle()
             assert {} == begun.kernel.finish()
         names.sendall(asked)
         receive(names, len(asked))

@@ -6,18 +6,15 @@ from __future__ import annotations
 
 import shutil
 import struct
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.messages.kernel import Outcome, Protocol
-from shared.protocols.dns import PROTOCOL
-from tests.kernel.l7.lab import accepts, free_port, requests_of
+from shared.messages.kernel import Protocol
+from tests.kernel.l7.lab import accepts, free_port
+from tests.kernel.l7.tally import exchange, served
 
 if TYPE_CHECKING:
-    import socket
-
     from tests.kernel.l7.lab import Lab
 
 pytestmark = pytest.mark.kernel
@@ -47,47 +44,6 @@ def query(number: int, name: str, kind: int = 1) -> bytes:
     return struct.pack(">H", len(message)) + message
 
 
-def receive(connection: socket.socket, messages: int) -> bytes:
-    """
-    Return so many messages.
-    """
-    buffer, at = b"", 0
-    while messages:
-        length = PROTOCOL.frame(buffer[at:], response=True)
-        if length is None:
-            more = connection.recv(65536)
-            assert more
-            buffer += more
-            continue
-        at += length
-        messages -= 1
-    assert at == len(buffer)
-    return buffer
-
-
-def by_name(lab: Lab, port: int) -> Counter[tuple[str, str, int]]:
-    """
-    Return how many queries were served, by name, outcome and status; names come from the samples.
-    """
-    names = {
-        one.endpoint: PROTOCOL.parse(*PROTOCOL.mask(one.request, one.response)).name
-        for one in lab.samples()
-        if one.protocol is Protocol.DNS and one.request
-    }
-    found = Counter[tuple[str, str, int]]()
-    for series in lab.served(port, Protocol.DNS):
-        found[names.get(series.endpoint, "?"), series.outcome.name, series.status] += series.requests
-    return found
-
-
-def counted(lab: Lab, port: int, queries: int) -> int:
-    """
-    Return how many queries were served once there are so many: the last answer arrives before it is counted.
-    """
-    lab.until(lambda: requests_of(lab.served(port, Protocol.DNS)) >= queries, f"{queries} queries")
-    return requests_of(lab.served(port, Protocol.DNS))
-
-
 @needs_server
 def test_streams_of_queries_are_counted_by_name(lab: Lab) -> None:
     """
@@ -97,13 +53,13 @@ def test_streams_of_queries_are_counted_by_name(lab: Lab) -> None:
     one, two = lab.stream(port), lab.stream(port)
     for number in range(53):
         one.sendall(query(number, f"{number}.ok.test"))
-        receive(one, 1)
+        exchange(one, Protocol.DNS, 1)
     for number in range(11):
         two.sendall(query(number, "nope.example"))
-        receive(two, 1)
+        exchange(two, Protocol.DNS, 1)
 
-    assert 64 == counted(lab, port, 64)
-    assert {("A {id}.ok.test", "OK", 0): 53, ("A nope.example", "SERVER_ERROR", 5): 11} == by_name(lab, port)
+    found = served(lab, port, Protocol.DNS, 64)
+    assert {("A {id}.ok.test", "OK", 0): 53, ("A nope.example", "SERVER_ERROR", 5): 11} == found
     assert {} == lab.lost()
 
 
@@ -118,9 +74,9 @@ def test_messages_cut_anywhere(lab: Lab, size: int) -> None:
     wire = b"".join(query(number, "www.ok.test") for number in range(23))
     for at in range(0, len(wire), size):
         connection.sendall(wire[at : at + size])
-    answers = receive(connection, 23)
+    answers = exchange(connection, Protocol.DNS, 23)
 
-    assert 23 == counted(lab, port, 23)
+    assert {("A www.ok.test", "OK", 0): 23} == served(lab, port, Protocol.DNS, 23)
     found = lab.served(port, Protocol.DNS)
     assert len(wire) == sum(one.request_bytes for one in found)
     assert len(answers) == sum(one.response_bytes for one in found)
@@ -144,9 +100,7 @@ def test_answers_in_another_order_and_none(lab: Lab) -> None:
     while connection.recv(65536):
         pass
 
-    assert 17 == counted(lab, port, 17)
-    outcomes = Counter[tuple[Outcome, int]]()
-    for one in lab.served(port, Protocol.DNS):
-        outcomes[one.outcome, one.status] += one.requests
-    assert {(Outcome.OK, 0): 7, (Outcome.CLIENT_ERROR, 3): 6, (Outcome.NO_RESPONSE, 0): 4} == outcomes
+    name = "A www.ok.test"
+    expected = {(name, "OK", 0): 7, (name, "CLIENT_ERROR", 3): 6, (name, "NO_RESPONSE", 0): 4}
+    assert expected == served(lab, port, Protocol.DNS, 17)
     assert {} == lab.lost()

@@ -20,7 +20,7 @@ from tests.kernel.l7.tally import both, exchange, named, served
 if TYPE_CHECKING:
     from tests.kernel.l7.lab import Lab
 
-pytestmark = [pytest.mark.kernel, pytest.mark.skipif(bool(dubbo.missing()), reason=dubbo.missing())]
+pytestmark = [pytest.mark.kernel, pytest.mark.skipif(bool(dubbo.missing()), reason=f"optional: {dubbo.missing()}")]
 
 SERVICE = "com.example.Lab$Order"
 CAPTURES = Path(__file__).parents[2] / "data" / "dubbo"
@@ -116,5 +116,5 @@ def test_calls_without_an_answer(lab: Lab) -> None:
     lab.until(lambda: requests_of(lab.served(port, Protocol.DUBBO)) == 5, "five calls")
     outcomes = {one.outcome: one.requests for one in lab.served(port, Protocol.DUBBO)}
     assert {Outcome.OK: 1, Outcome.NO_RESPONSE: 4} == outcomes
-    assert {f"{SERVICE}/create"} == {name for name, _, _ in named(lab, lab.series(), Protocol.DUBBO)}
+    assert {f"{SERVICE}/create"} == {name for name, _, _ in named(lab.series(), lab.samples())}
     assert {} == lab.lost()

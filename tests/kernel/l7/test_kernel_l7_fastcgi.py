@@ -7,7 +7,6 @@ Several requests at once go over plain sockets, because php-fpm takes one after 
 from __future__ import annotations
 
 import shutil
-import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +14,7 @@ import pytest
 
 from shared.messages.kernel import Outcome, Protocol
 from shared.protocols.fastcgi import BEGIN, END, PARAMS, PROTOCOL, STDIN, STDOUT
-from tests.kernel.l7.lab import DEADLINE_S, accepts, free_port, requests_of
+from tests.kernel.l7.lab import accepts, free_port, requests_of
 
 if TYPE_CHECKING:
     import socket
@@ -238,19 +237,15 @@ def test_connections_from_before_and_their_end(lab: Lab) -> None:
         f"    while len(c.recv(1000)) > 100: c.sendall({record(STDOUT, bytes(9)) + record(END, bytes(8))!r})\n"
         "    c.recv(1000); c.close()\n"
     )
-    held = {key: lab.kernel.map("instances").read(key) for key in list(lab.kernel.map("instances").keys())}
-    for key in held:
-        lab.kernel.map("instances").delete(key)
     connection = lab.stream(port)
-    connection.sendall(asked("/before"))
-    answers(connection, 1)
-    for key, value in held.items():
-        lab.kernel.map("instances").write(key, value or b"")
+    with lab.unseen():
+        connection.sendall(asked("/before"))
+        answers(connection, 1)
     for _ in range(13):
         connection.sendall(asked("/after"))
         answers(connection, 1)
     connection.sendall(b"\1")
-    time.sleep(DEADLINE_S / 100)  # so that the server reads it alone, and leaves
+    lab.heard(connection)  # the server reads it alone, and leaves
     connection.sendall(asked("/never", 2)[1:])
     assert b"" == connection.recv(100)
     connection.close()

@@ -257,13 +257,9 @@ def test_connections_from_before(lab: Lab) -> None:
     """
     port = nginx(lab)
     connection = lab.http(port)
-    held = {key: lab.kernel.map("instances").read(key) for key in list(lab.kernel.map("instances").keys())}
-    for key in held:
-        lab.kernel.map("instances").delete(key)
-    for _ in range(17):
-        get(connection, "/")
-    for key, value in held.items():
-        lab.kernel.map("instances").write(key, value or b"")
+    with lab.unseen():
+        for _ in range(17):
+            get(connection, "/")
     for _ in range(19):
         get(connection, "/")
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.messages.kernel import Outcome, Protocol
+from shared.messages.kernel import Protocol
 from shared.protocols.ldap import PROTOCOL
 from tests.data.ldap.server import command, person
-from tests.kernel.l7.lab import accepts, free_port, requests_of
+from tests.kernel.l7.lab import accepts, free_port
+from tests.kernel.l7.tally import served
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # ldap3 uses names that pyasn1 wants to get rid of
@@ -87,29 +87,6 @@ def receive(connection: socket.socket, results: int) -> bytes:
     return buffer
 
 
-def by_name(lab: Lab, port: int) -> Counter[tuple[str, str, int]]:
-    """
-    Return how many requests were served, by name, outcome and status; names come from the samples.
-    """
-    names = {
-        one.endpoint: PROTOCOL.parse(*PROTOCOL.mask(one.request, one.response)).name
-        for one in lab.samples()
-        if one.protocol is Protocol.LDAP and one.request
-    }
-    found = Counter[tuple[str, str, int]]()
-    for series in lab.served(port, Protocol.LDAP):
-        found[names.get(series.endpoint, "?"), series.outcome.name, series.status] += series.requests
-    return found
-
-
-def counted(lab: Lab, port: int, requests: int) -> int:
-    """
-    Return how many requests were served once there are so many: the last answer arrives before it is counted.
-    """
-    lab.until(lambda: requests_of(lab.served(port, Protocol.LDAP)) >= requests, f"{requests} requests")
-    return requests_of(lab.served(port, Protocol.LDAP))
-
-
 @needs_server
 def test_what_a_client_asks_is_counted_by_operation(lab: Lab) -> None:
     """
@@ -134,7 +111,6 @@ def test_what_a_client_asks_is_counted_by_operation(lab: Lab) -> None:
     assert client.delete("uid=p1,dc=shop")
     client.unbind()
 
-    assert 78 == counted(lab, port, 78)
     assert {
         ("bind simple", "OK", 0): 1,
         ("add", "OK", 0): 42,
@@ -145,7 +121,7 @@ def test_what_a_client_asks_is_counted_by_operation(lab: Lab) -> None:
         ("modify", "OK", 0): 1,
         ("delete", "OK", 0): 1,
         ("unbind", "OK", 0): 1,
-    } == by_name(lab, port)
+    } == served(lab, port, Protocol.LDAP, 78)
     assert {} == lab.lost()
 
 
@@ -162,7 +138,7 @@ def test_messages_cut_anywhere(lab: Lab, size: int) -> None:
         connection.sendall(wire[at : at + size])
     answers = receive(connection, 23)
 
-    assert 23 == counted(lab, port, 23)
+    assert 23 == sum(served(lab, port, Protocol.LDAP, 23).values())
     found = lab.served(port, Protocol.LDAP)
     assert len(wire) == sum(one.request_bytes for one in found)
     assert len(answers) == sum(one.response_bytes for one in found)
@@ -183,8 +159,7 @@ def test_a_connection_that_was_open_before(lab: Lab) -> None:
         connection.sendall(search(number))
         receive(connection, 1)
 
-    assert 43 == counted(lab, port, 43)
-    assert {("search base", "OK", 0): 43} == by_name(lab, port)
+    assert {("search base", "OK", 0): 43} == served(lab, port, Protocol.LDAP, 43)
     assert {} == lab.lost()
 
 
@@ -205,11 +180,9 @@ def test_answers_in_another_order_and_none(lab: Lab) -> None:
     while connection.recv(65536):
         pass
 
-    assert 17 == counted(lab, port, 17)
-    outcomes = Counter[tuple[Outcome, int]]()
-    for one in lab.served(port, Protocol.LDAP):
-        outcomes[one.outcome, one.status] += one.requests
-    assert {(Outcome.OK, 0): 9, (Outcome.SERVER_ERROR, 51): 4, (Outcome.NO_RESPONSE, 0): 4} == outcomes
+    name = "search base"
+    expected = {(name, "OK", 0): 9, (name, "SERVER_ERROR", 51): 4, (name, "NO_RESPONSE", 0): 4}
+    assert expected == served(lab, port, Protocol.LDAP, 17)
     assert {} == lab.lost()
 
 
@@ -230,6 +203,5 @@ def test_after_start_tls_nothing_is_read(lab: Lab) -> None:
         connection.sendall(b"\x17\x03\x03\x00\x05hello")
         connection.recv(7)
 
-    assert 1 == counted(lab, port, 1)
-    assert {("extended StartTLS", "OK", 0): 1} == by_name(lab, port)
+    assert {("extended StartTLS", "OK", 0): 1} == served(lab, port, Protocol.LDAP, 1)
     assert "stream_not_followed" not in lab.lost()

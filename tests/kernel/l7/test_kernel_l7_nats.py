@@ -4,8 +4,6 @@ NATS: a real nats-server and nats-py; every publication, delivery and request is
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import shutil
 import sys
 from pathlib import Path
@@ -14,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import nats
 import pytest
 
-from shared.messages.kernel import L7Series, Outcome, Protocol
-from shared.protocols import protocols
-from tests.kernel.l7.lab import accepts, free_port, requests_of
+from shared.messages.kernel import Protocol
+from tests.kernel.l7.lab import accepts, free_port
+from tests.kernel.l7.tally import served
 
 if TYPE_CHECKING:
     import socket
@@ -39,22 +37,6 @@ def server(lab: Lab, *options: object, observed: bool = True) -> int:
     lab.run(PROGRAM, "-a", "127.0.0.1", "-p", port, "-sd", lab.folder, *options, observed=observed)
     lab.until(lambda: accepts(port), "nats-server")
     return port
-
-
-def names(lab: Lab, series: list[L7Series]) -> dict[tuple[str, Outcome], int]:
-    """
-    Return how many requests there are by name and outcome; the names come from samples.
-    """
-    parser = protocols()[Protocol.NATS]
-    known: dict[int, str] = {}
-    for sample in lab.samples():
-        if sample.protocol is Protocol.NATS and sample.request:
-            known.setdefault(sample.endpoint, parser.parse(sample.request, sample.response).name)
-    found: dict[tuple[str, Outcome], int] = {}
-    for one in series:
-        key = (known.get(one.endpoint, hex(one.endpoint)), one.outcome)
-        found[key] = found.get(key, 0) + one.requests
-    return found
 
 
 def open_raw(lab: Lab, port: int, connect: bytes = b'CONNECT {"verbose":false}\r\n') -> socket.socket:
@@ -80,15 +62,6 @@ def hear(connection: socket.socket, *wanted: bytes, times: int = 1) -> bytes:
     return got
 
 
-def counted(lab: Lab, port: int, total: int) -> dict[tuple[str, Outcome], int]:
-    """
-    Return what the server counted once it is *total* requests, or after a while.
-    """
-    with contextlib.suppress(AssertionError):
-        lab.until(lambda: requests_of(lab.served(port, Protocol.NATS)) >= total, "the last message")
-    return names(lab, lab.served(port, Protocol.NATS))
-
-
 async def test_publications_and_deliveries_are_one_way(lab: Lab) -> None:
     """
     What a client publishes at once, and what the server delivers, is counted to the unit.
@@ -105,13 +78,13 @@ async def test_publications_and_deliveries_are_one_way(lab: Lab) -> None:
         await subscription.next_msg(5)
     await client.close()
 
-    found = counted(lab, port, 2 * 1009 + 54)
-    found.pop(("PING", Outcome.OK))
+    found = served(lab, port, Protocol.NATS, 2 * 1009 + 54)
+    found.pop(("PING", "OK", 0))
     assert {
-        ("CONNECT", Outcome.OK): 1,
-        ("SUB orders.>", Outcome.OK): 1,
-        ("PUB orders.{id}.created", Outcome.OK): 1009,
-        ("MSG orders.{id}.created", Outcome.OK): 1009,
+        ("CONNECT", "OK", 0): 1,
+        ("SUB orders.>", "OK", 0): 1,
+        ("PUB orders.{id}.created", "OK", 0): 1009,
+        ("MSG orders.{id}.created", "OK", 0): 1009,
     } == found
     assert {} == lab.lost()
 
@@ -125,13 +98,13 @@ def test_a_thousand_messages_in_one_write(lab: Lab) -> None:
     connection.sendall(b"SUB a.b 1\r\n" + b"PUB a.b 5\r\nhello\r\n" * 1009 + b"PING\r\n")
     hear(connection, b"PONG\r\n")
 
-    found = counted(lab, port, 2022)
+    found = served(lab, port, Protocol.NATS, 2022)
     assert {
-        ("CONNECT", Outcome.OK): 1,
-        ("PING", Outcome.OK): 2,
-        ("SUB a.b", Outcome.OK): 1,
-        ("PUB a.b", Outcome.OK): 1009,
-        ("MSG a.b", Outcome.OK): 1009,
+        ("CONNECT", "OK", 0): 1,
+        ("PING", "OK", 0): 2,
+        ("SUB a.b", "OK", 0): 1,
+        ("PUB a.b", "OK", 0): 1009,
+        ("MSG a.b", "OK", 0): 1009,
     } == found
     assert {} == lab.lost()
 
@@ -149,7 +122,6 @@ async def test_requests_have_their_replies(lab: Lab) -> None:
 
     await other.subscribe("orders.create", cb=answer)
     await other.flush()
-    await asyncio.sleep(0.2)  # the server tells its other connections of the interest in its own time
     for _ in range(101):
         await client.request("orders.create", b"x", timeout=5)
     for _ in range(7):
@@ -158,12 +130,10 @@ async def test_requests_have_their_replies(lab: Lab) -> None:
     await client.close()
     await other.close()
 
-    found = counted(lab, port, 101 * 3 + 7 + 6)
-    served = lab.served(port, Protocol.NATS)
-    assert 101 == found["REQ orders.create", Outcome.OK]
-    assert 7 == found["REQ orders.nobody", Outcome.SERVER_ERROR]
-    assert (101, 101) == (found["MSG orders.create", Outcome.OK], found["PUB _INBOX.*", Outcome.OK])
-    assert {503} == {one.status for one in served if one.outcome is Outcome.SERVER_ERROR}
+    found = served(lab, port, Protocol.NATS, 101 * 3 + 7 + 6)
+    assert 101 == found["REQ orders.create", "OK", 0]
+    assert 7 == found["REQ orders.nobody", "SERVER_ERROR", 503]
+    assert (101, 101) == (found["MSG orders.create", "OK", 0], found["PUB _INBOX.*", "OK", 0])
     assert {} == lab.lost()
 
 
@@ -183,12 +153,12 @@ def test_lines_cut_anywhere(lab: Lab, size: int) -> None:
         connection.sendall(wire[at : at + size])
     hear(connection, b"PONG\r\n")
 
-    found = counted(lab, port, 56)
+    found = served(lab, port, Protocol.NATS, 56)
     assert {
-        ("CONNECT", Outcome.OK): 1,
-        ("PING", Outcome.OK): 2,
-        ("SUB orders.*", Outcome.OK): 1,
-        **{(f"{verb} orders.{which}", Outcome.OK): 13 for verb in ("PUB", "MSG") for which in ("new", "old")},
+        ("CONNECT", "OK", 0): 1,
+        ("PING", "OK", 0): 2,
+        ("SUB orders.*", "OK", 0): 1,
+        **{(f"{verb} orders.{which}", "OK", 0): 13 for verb in ("PUB", "MSG") for which in ("new", "old")},
     } == found
     assert {} == lab.lost()
 
@@ -204,14 +174,14 @@ def test_verbose_lines_are_answered(lab: Lab, padding: int) -> None:
     connection.sendall(b"SUB a.b 1\r\n" + b"PUB c.d 2\r\nhi\r\n" * 17 + b"UNSUB 1\r\n" + b"SUB a..b 2\r\nPING\r\n")
     hear(connection, b"PONG\r\n", b"-ERR 'Invalid Subject'\r\n")
 
-    found = counted(lab, port, 23)
+    found = served(lab, port, Protocol.NATS, 23)
     assert {
-        ("CONNECT", Outcome.OK): 1,
-        ("PING", Outcome.OK): 2,
-        ("SUB a.b", Outcome.OK): 1,
-        ("PUB c.d", Outcome.OK): 17,
-        ("UNSUB", Outcome.OK): 1,
-        ("SUB a..b", Outcome.CLIENT_ERROR): 1,
+        ("CONNECT", "OK", 0): 1,
+        ("PING", "OK", 0): 2,
+        ("SUB a.b", "OK", 0): 1,
+        ("PUB c.d", "OK", 0): 17,
+        ("UNSUB", "OK", 0): 1,
+        ("SUB a..b", "CLIENT_ERROR", 0): 1,
     } == found
     assert {} == lab.lost()
 
@@ -227,12 +197,11 @@ def test_refused_client(lab: Lab) -> None:
     hear(connection, b"-ERR 'Authorization Violation'\r\n")
     connection.close()
 
-    lab.until(lambda: requests_of(lab.served(port, Protocol.NATS)) >= 3, "the end of the connection")
-    found = names(lab, lab.served(port, Protocol.NATS))
+    found = served(lab, port, Protocol.NATS, 3)
     assert {
-        ("CONNECT", Outcome.OK): 1,
-        ("-ERR", Outcome.CLIENT_ERROR): 1,
-        ("PING", Outcome.NO_RESPONSE): 1,
+        ("CONNECT", "OK", 0): 1,
+        ("-ERR", "CLIENT_ERROR", 0): 1,
+        ("PING", "NO_RESPONSE", 0): 1,
     } == found
     assert {} == lab.lost()
 
@@ -249,12 +218,12 @@ def test_attached_in_the_middle(lab: Lab) -> None:
     connection.sendall(b"SUB a.b 1\r\n" * 3 + b"PUB a.b 2\r\nhi\r\n" * 11 + b"PING\r\n")
     hear(connection, b"PONG\r\n")
 
-    found = counted(lab, port, 26)
+    found = served(lab, port, Protocol.NATS, 26)
     assert {
-        ("SUB a.b", Outcome.OK): 3,
-        ("PUB a.b", Outcome.OK): 11,
-        ("MSG a.b", Outcome.OK): 11,
-        ("PING", Outcome.OK): 1,
+        ("SUB a.b", "OK", 0): 3,
+        ("PUB a.b", "OK", 0): 11,
+        ("MSG a.b", "OK", 0): 11,
+        ("PING", "OK", 0): 1,
     } == found
     assert {} == lab.lost()
 
@@ -273,8 +242,7 @@ def test_closed_with_requests_in_flight(lab: Lab) -> None:
     hear(other, b"_INBOX.aaaaaaaaaaaaaaaa.4 2\r\nhi\r\n")
     connection.close()
 
-    lab.until(lambda: requests_of(lab.served(port, Protocol.NATS)) >= 15, "the end of the connection")
-    found = names(lab, lab.served(port, Protocol.NATS))
-    assert 5 == found["REQ work", Outcome.NO_RESPONSE]
-    assert 5 == found["MSG work", Outcome.OK]
+    found = served(lab, port, Protocol.NATS, 15)
+    assert 5 == found["REQ work", "NO_RESPONSE", 0]
+    assert 5 == found["MSG work", "OK", 0]
     assert {} == lab.lost()

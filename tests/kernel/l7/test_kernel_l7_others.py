@@ -10,19 +10,16 @@ import socket
 import struct
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from services.probe_manager.kernel import Kernel
 from services.probe_manager.unanswered import swept, to_sweep
 from shared.messages.kernel import Outcome, Protocol
-from tests.kernel.l7.lab import free_port, requests_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.kernel.l7.lab import Lab
+from tests.compiled import COMPILED
+from tests.kernel.l7.conftest import chosen_protocols
+from tests.kernel.l7.lab import DEFINES, Lab, free_port, requests_of
 
 pytestmark = pytest.mark.kernel
 
@@ -133,34 +130,33 @@ def test_an_unknown_protocol_is_still_measured(lab: Lab) -> None:
 
 
 HOLDER = """
-import os, struct, sys, time
+import os, struct, sys
 from pathlib import Path
 from services.probe_manager.kernel import Kernel
-kernel = Kernel(Path(sys.argv[1]), {}, {})
+from tests.compiled import COMPILED
+from tests.kernel.l7.conftest import chosen_protocols
+from tests.kernel.l7.lab import DEFINES
+kernel = Kernel(Path(sys.argv[1]), DEFINES, {}, COMPILED, chosen_protocols())
 kernel.load("process_lifetime"); kernel.load("socket_l7")
 kernel.map("scope_kinds").write(bytes(4), struct.pack("<I", 1))
 print(kernel.adopted, flush=True)
-time.sleep(60)
+sys.stdin.read()
 """
 
 
-def test_counting_goes_on_while_the_watcher_is_dead(tmp_path: Path) -> None:
+def test_counting_goes_on_while_the_watcher_is_dead() -> None:
     """
     A watcher that is killed is followed by one that adopts programs and maps; every request in between is counted.
     """
-    assert tmp_path.exists()
-    pins = f"/sys/fs/bpf/meshlens-test-l7-{os.getpid()}-killed"
-    from pathlib import Path as _Path
-
-    from tests.kernel.l7.lab import Lab
+    pins = Path(f"/sys/fs/bpf/meshlens-test-l7-{os.getpid()}-killed")
 
     def watcher() -> subprocess.Popen[str]:
-        return subprocess.Popen([sys.executable, "-c", HOLDER, pins], stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen([sys.executable, "-c", HOLDER, pins], stdin=-1, stdout=-1, text=True)
 
     first = watcher()
     assert first.stdout is not None
     said = first.stdout.readline()
-    kernel = Kernel(_Path(pins), {}, {})
+    kernel = Kernel(pins, DEFINES, {}, COMPILED, chosen_protocols())
     lab = Lab(kernel)
     try:
         port = lab.serve("while True:\n    c, _ = listener.accept()\n    while c.recv(100): c.send(b'answer')\n")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +19,9 @@ from tests.data.pulsar.mock import command, field
 from tests.data.pulsar.record import frames
 from tests.data.streams import Streams
 from tests.kernel.l7.lab import accepts, free_port, requests_of
+from tests.kernel.l7.tally import Tally, named, served
 
 if TYPE_CHECKING:
-    from shared.messages.kernel import L7Series
     from tests.kernel.l7.lab import Lab
 
 pytestmark = pytest.mark.kernel
@@ -30,32 +29,13 @@ pytestmark = pytest.mark.kernel
 PULSAR = Path(__file__).parents[2] / "data" / "pulsar"
 COUNT = 53
 REFUSED = {"PRODUCER shop/eu/forbidden": ("CLIENT_ERROR", 4), "LOOKUP shop/eu/nowhere": ("CLIENT_ERROR", 11)}
-Found = Counter[tuple[str, str, int]]
 
 
-def names(lab: Lab) -> dict[int, str]:
-    """
-    Return the names of the endpoints.
-    """
-    samples = [sample for sample in lab.samples() if sample.protocol is Protocol.PULSAR and sample.request]
-    return {s.endpoint: PROTOCOL.parse(*PROTOCOL.mask(s.request, s.response)).name for s in samples}
-
-
-def counted(series: list[L7Series], called: dict[int, str]) -> Found:
-    """
-    Return the requests of *series* by name, outcome and status.
-    """
-    found = Found()
-    for one in series:
-        found[called.get(one.endpoint, "?"), one.outcome.name, one.status] += one.requests
-    return found
-
-
-def passed(proxy: Streams) -> Found:
+def passed(proxy: Streams) -> Tally:
     """
     Return what passed: what the client asked and told, and what the broker pushed.
     """
-    found = Found()
+    found = Tally()
     for up, down in proxy.streams:
         said = [PROTOCOL.parse(frame[:256], b"").name for frame in frames(bytes(up)) if frame[9] != 19]
         said += ["MESSAGE" for frame in frames(bytes(down)) if frame[9] == 9]
@@ -74,7 +54,7 @@ def broker(lab: Lab) -> int:
     return port
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("pulsar"), reason="needs pulsar-client from PyPI")
+@pytest.mark.skipif(not importlib.util.find_spec("pulsar"), reason="optional: needs pulsar-client from PyPI")
 def test_a_shop_that_sends_and_reads(lab: Lab) -> None:
     """
     Look-ups, producers, messages sent one by one and all at once, pushed and acknowledged: both ends count each.
@@ -89,10 +69,10 @@ def test_a_shop_that_sends_and_reads(lab: Lab) -> None:
 
     lab.until(lambda: requests_of(lab.served(port, Protocol.PULSAR)) >= sum(truth.values()), "the last answer's end")
 
-    called = names(lab)
+    samples = lab.samples()
     assert 2 * COUNT == truth["SEND", "OK", 0] == truth["MESSAGE", "OK", 0]
-    assert truth == counted(lab.called(proxy.port, Protocol.PULSAR), called)
-    assert truth == counted(lab.served(port, Protocol.PULSAR), called)
+    assert truth == named(lab.called(proxy.port, Protocol.PULSAR), samples)
+    assert truth == named(lab.served(port, Protocol.PULSAR), samples)
     assert {} == lab.lost()
 
 
@@ -124,10 +104,8 @@ def test_pipelined_and_cut_anywhere(lab: Lab, size: int) -> None:
         ("LOOKUP shop/eu/orders-{id}", "OK", 0): 17,
         ("PING", "OK", 0): 1,
     }
-    lab.until(lambda: requests_of(lab.served(port, Protocol.PULSAR)) > COUNT, "the last answer's end")
-    served = lab.served(port, Protocol.PULSAR)
-    assert expected == counted(served, names(lab))
-    assert len(wire) == sum(one.request_bytes for one in served)
+    assert expected == served(lab, port, Protocol.PULSAR, COUNT + 1)
+    assert len(wire) == sum(one.request_bytes for one in lab.served(port, Protocol.PULSAR))
     assert {} == lab.lost()
 
 
@@ -144,9 +122,8 @@ def test_attached_in_the_middle_and_closed(lab: Lab) -> None:
     lab.observe(server, 79)
     client.sendall(lookup(1, "orders") + lookup(2, "orders"))
     assert b"" == client.recv(1)
-    lab.until(lambda: bool(lab.served(port, Protocol.PULSAR)), "the end of the connection")
 
-    assert {("LOOKUP shop/eu/orders", "NO_RESPONSE", 0): 2} == counted(lab.served(port, Protocol.PULSAR), names(lab))
+    assert {("LOOKUP shop/eu/orders", "NO_RESPONSE", 0): 2} == served(lab, port, Protocol.PULSAR, 2)
 
 
 def test_what_the_broker_says_unasked(lab: Lab) -> None:
@@ -163,5 +140,4 @@ def test_what_the_broker_says_unasked(lab: Lab) -> None:
         got += client.recv(4096)
 
     expected = {(name, "OK", 0): 1 for name in ("CONNECT", "PING", "CLOSE_CONSUMER", "MESSAGE")}
-    lab.until(lambda: requests_of(lab.served(port, Protocol.PULSAR)) >= len(expected), "the end of the answer")
-    assert expected == counted(lab.served(port, Protocol.PULSAR), names(lab))
+    assert expected == served(lab, port, Protocol.PULSAR, len(expected))

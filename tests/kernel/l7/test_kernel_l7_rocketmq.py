@@ -7,7 +7,6 @@ All three come from Maven (RocketMQ 5.1); without the jars, or without Java, the
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,22 +15,22 @@ from shared.messages.kernel import Protocol
 from shared.protocols.rocketmq import PROTOCOL
 from tests.data.rocketmq.broker import compiled, flag, frames, opaque, servers
 from tests.data.streams import jars
-from tests.kernel.l7.lab import requests_of
+from tests.kernel.l7.tally import Tally, named, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shared.messages.kernel import L7Series
     from tests.data.streams import Streams
     from tests.kernel.l7.lab import Lab
 
 pytestmark = [
     pytest.mark.kernel,
-    pytest.mark.skipif(not (shutil.which("javac") and jars("rocketmq")), reason="needs a JDK and RocketMQ's jars"),
+    pytest.mark.skipif(
+        not (shutil.which("javac") and jars("rocketmq")), reason="optional: needs a JDK and RocketMQ's jars"
+    ),
 ]
 
 COUNT = 13
-Found = Counter[tuple[str, str, int]]
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +43,11 @@ def rocketmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Streams
         yield names, broker, compiled(folder)
 
 
-def passed(proxy: Streams) -> Found:
+def passed(proxy: Streams) -> Tally:
     """
     Return what passed: requests by name and how they ended, and what the server said unasked.
     """
-    found = Found()
+    found = Tally()
     for up, down in list(proxy.streams):
         answers = {opaque(frame): frame for frame in frames(bytes(down)) if flag(frame) & 1}
         for frame in frames(bytes(up)):
@@ -63,24 +62,6 @@ def passed(proxy: Streams) -> Found:
     return found
 
 
-def names(lab: Lab) -> dict[int, str]:
-    """
-    Return the names of the endpoints.
-    """
-    samples = [sample for sample in lab.samples() if sample.protocol is Protocol.ROCKETMQ and sample.request]
-    return {s.endpoint: PROTOCOL.parse(*PROTOCOL.mask(s.request, s.response)).name for s in samples}
-
-
-def counted(series: list[L7Series], called: dict[int, str]) -> Found:
-    """
-    Return the requests of *series* by name, outcome and status.
-    """
-    found = Found()
-    for one in series:
-        found[called.get(one.endpoint, "?"), one.outcome.name, one.status] += one.requests
-    return found
-
-
 def test_a_shop_that_sends_and_reads(lab: Lab, rocketmq: tuple[Streams, Streams, list[str]]) -> None:
     """
     Sent with an answer, without one, and all at once; pulled, and pushed by the broker: each is counted by the client.
@@ -91,19 +72,19 @@ def test_a_shop_that_sends_and_reads(lab: Lab, rocketmq: tuple[Streams, Streams,
     program = lab.run(*client, f"127.0.0.1:{name_server.port}", COUNT)
     assert 0 == program.wait(90), (lab.folder / "0.log").read_text()
 
-    called = names(lab)
+    samples = lab.samples()
     for proxy in (name_server, broker):
         truth = passed(proxy)
-        assert settled(truth) == settled(counted(lab.called(proxy.port, Protocol.ROCKETMQ), called))
+        assert settled(truth) == settled(named(lab.called(proxy.port, Protocol.ROCKETMQ), samples))
     assert truth["SEND_MESSAGE_V2 orders", "OK", 0] == 3 * COUNT
     assert {} == lab.lost()
 
 
-def settled(found: Found) -> Found:
+def settled(found: Tally) -> Tally:
     """
     Return *found* with the pulls that were in flight at the end as if they had been answered.
     """
-    merged = Found()
+    merged = Tally()
     for (name, outcome, status), count in found.items():
         quiet = name.startswith("PULL") and outcome in ("OK", "NO_RESPONSE")
         merged[name, "OK" if quiet else outcome, 0 if quiet else status] += count
@@ -170,10 +151,8 @@ def test_long_headers_cut_anywhere(lab: Lab, size: int) -> None:
         ("UPDATE_CONSUMER_OFFSET", "OK", 0): COUNT,
         ("HEART_BEAT", "SERVER_ERROR", 1): COUNT,
     }
-    lab.until(lambda: requests_of(lab.served(port, Protocol.ROCKETMQ)) >= 3 * COUNT, "the last answer's end")
-    served = lab.served(port, Protocol.ROCKETMQ)
-    assert expected == counted(served, names(lab))
-    assert len(wire) == sum(one.request_bytes for one in served)
+    assert expected == served(lab, port, Protocol.ROCKETMQ, 3 * COUNT)
+    assert len(wire) == sum(one.request_bytes for one in lab.served(port, Protocol.ROCKETMQ))
     assert {} == lab.lost()
 
 
@@ -190,6 +169,5 @@ def test_attached_in_the_middle_and_closed(lab: Lab) -> None:
     lab.observe(server, 78)
     client.sendall(command(34, 2))
     assert b"" == client.recv(1)
-    lab.until(lambda: bool(lab.served(port, Protocol.ROCKETMQ)), "the end of the connection")
 
-    assert {("HEART_BEAT", "NO_RESPONSE", 0): 1} == counted(lab.served(port, Protocol.ROCKETMQ), names(lab))
+    assert {("HEART_BEAT", "NO_RESPONSE", 0): 1} == served(lab, port, Protocol.ROCKETMQ, 1)

@@ -12,22 +12,20 @@ import struct
 import subprocess
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.messages.kernel import Outcome, Protocol
-from shared.protocols.zookeeper import PROTOCOL
+from shared.messages.kernel import Protocol
 from tests.data.zookeeper.server import command, transaction
-from tests.kernel.l7.lab import free_port, requests_of
+from tests.kernel.l7.lab import free_port
+from tests.kernel.l7.tally import exchange, served
 
 kazoo = pytest.importorskip("kazoo.client")
 kazoo_exceptions = pytest.importorskip("kazoo.exceptions")
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterator
 
     from tests.kernel.l7.lab import Lab
@@ -36,7 +34,7 @@ pytestmark = pytest.mark.kernel
 
 needs_server = pytest.mark.skipif(
     shutil.which("java") is None or not Path("/usr/share/java/zookeeper.jar").exists(),
-    reason="no ZooKeeper: install Debian's packages `zookeeper` and a Java runtime",
+    reason="optional: no ZooKeeper: install Debian's packages `zookeeper` and a Java runtime",
 )
 
 
@@ -79,47 +77,6 @@ def operation(number: int, kind: int, path: bytes, rest: bytes = b"") -> bytes:
 CONNECT = record(struct.pack(">iqiqi", 0, 0, 10000, 0, 16) + bytes(17))
 
 
-def receive(connection: socket.socket, records: int) -> bytes:
-    """
-    Return so many records.
-    """
-    buffer, at = b"", 0
-    while records:
-        length = PROTOCOL.frame(buffer[at:], response=True)
-        if length is None:
-            more = connection.recv(65536)
-            assert more
-            buffer += more
-            continue
-        at += length
-        records -= 1
-    assert at == len(buffer)
-    return buffer
-
-
-def by_name(lab: Lab, port: int) -> Counter[tuple[str, str, int]]:
-    """
-    Return how many requests were served, by name, outcome and status; names come from the samples.
-    """
-    names = {
-        one.endpoint: PROTOCOL.parse(*PROTOCOL.mask(one.request, one.response)).name
-        for one in lab.samples()
-        if one.protocol is Protocol.ZOOKEEPER and one.request
-    }
-    found = Counter[tuple[str, str, int]]()
-    for series in lab.served(port, Protocol.ZOOKEEPER):
-        found[names.get(series.endpoint, "?"), series.outcome.name, series.status] += series.requests
-    return found
-
-
-def counted(lab: Lab, port: int, requests: int) -> int:
-    """
-    Return how many requests were served once there are so many: the last answer arrives before it is counted.
-    """
-    lab.until(lambda: requests_of(lab.served(port, Protocol.ZOOKEEPER)) >= requests, f"{requests} requests")
-    return requests_of(lab.served(port, Protocol.ZOOKEEPER))
-
-
 @needs_server
 def test_what_a_client_asks_is_counted_by_operation_and_path(lab: Lab, server: tuple[int, int]) -> None:
     """
@@ -146,9 +103,7 @@ def test_what_a_client_asks_is_counted_by_operation_and_path(lab: Lab, server: t
     finally:
         client.stop()
         client.close()
-    counted(lab, port, 249)
-
-    found = by_name(lab, port)
+    found = served(lab, port, Protocol.ZOOKEEPER, 249)
     assert {
         ("create /app", "OK", 0): 1,
         ("setData /app", "OK", 0): 1,
@@ -176,13 +131,14 @@ def test_records_cut_anywhere(lab: Lab, server: tuple[int, int], size: int) -> N
     wire += record(struct.pack(">ii", -2, 11)) + record(struct.pack(">ii", 15, -11))
     for at in range(0, len(wire), size):
         connection.sendall(wire[at : at + size])
-    answers = receive(connection, 17)
+    answers = exchange(connection, Protocol.ZOOKEEPER, 17)
 
-    assert 17 == counted(lab, port, 17)
+    counted = served(lab, port, Protocol.ZOOKEEPER, 17)
+    assert 17 == sum(counted.values())
+    assert 13 == counted["getData /tenants/{id}/settings", "CLIENT_ERROR", 101]
     found = lab.served(port, Protocol.ZOOKEEPER)
     assert len(wire) == sum(one.request_bytes for one in found)
     assert len(answers) == sum(one.response_bytes for one in found)
-    assert 13 == by_name(lab, port)["getData /tenants/{id}/settings", "CLIENT_ERROR", 101]
     assert {} == lab.lost()
 
 
@@ -194,14 +150,13 @@ def test_a_connection_that_was_open_before(lab: Lab, server: tuple[int, int]) ->
     pid, port = server
     connection = lab.stream(port)
     connection.sendall(CONNECT)
-    receive(connection, 1)
+    exchange(connection, Protocol.ZOOKEEPER, 1)
     lab.observe(pid, 77)
     for number in range(1, 44):
         connection.sendall(operation(number, 3, b"/zookeeper", b"\0"))
-        receive(connection, 1)
+        exchange(connection, Protocol.ZOOKEEPER, 1)
 
-    assert 43 == counted(lab, port, 43)
-    assert {("exists /zookeeper", "OK", 0): 43} == by_name(lab, port)
+    assert {("exists /zookeeper", "OK", 0): 43} == served(lab, port, Protocol.ZOOKEEPER, 43)
     assert {} == lab.lost()
 
 
@@ -221,15 +176,14 @@ def test_watches_and_what_is_never_answered(lab: Lab) -> None:
     )
     connection = lab.stream(port)
     connection.sendall(CONNECT)
-    receive(connection, 20)
+    exchange(connection, Protocol.ZOOKEEPER, 20)
     for number in range(3):
         connection.sendall(operation(number, 4, b"/missing", b"\0"))
     assert b"" == connection.recv(1)
 
-    assert 23 == counted(lab, port, 23)
-    found = by_name(lab, port)
-    assert 19 == found["watch /app/{id}", "OK", 0]
-    assert 1 == found["connect", "OK", 0]
-    outcomes = [one.requests for one in lab.served(port, Protocol.ZOOKEEPER) if one.outcome is Outcome.NO_RESPONSE]
-    assert [3] == outcomes
+    assert {
+        ("watch /app/{id}", "OK", 0): 19,
+        ("connect", "OK", 0): 1,
+        ("getData /missing", "NO_RESPONSE", 0): 3,
+    } == served(lab, port, Protocol.ZOOKEEPER, 23)
     assert {} == lab.lost()
