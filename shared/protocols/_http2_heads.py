@@ -39,6 +39,13 @@ NAMES: Final = frozenset(_KEPT) | {name for name, _ in _hpack.STATIC}
 _STOP: Final = re.compile(rb"[?#]")
 _OF_REQUESTS: Final = {b":method", b":path"}
 _OF_RESPONSES: Final = {b":status", b"grpc-status"}
+_SHAPES: Final = {
+    b":path": re.compile(rb"(?:[*/][!-~\x80-\xff]*)?\Z"),
+    b":method": re.compile(rb"[A-Z*-]*\Z"),
+    b":status": re.compile(rb"[0-9*]*\Z"),
+    b":authority": re.compile(rb"[!-~]*\Z"),
+}
+"""What these may hold, whole or cut off, masked or not."""
 
 
 Stays = Callable[[list[bytes]], list[bool]]
@@ -237,13 +244,24 @@ def _claim(head: bytes, *, response: bool) -> float:
         return 0.0
     said = wire.read(head, found)
     names = {field.name for block in said for field in block.fields}
-    if not all(block.sound for block in said) or names & (_OF_REQUESTS if response else _OF_RESPONSES):
+    if not all(block.sound and _is_said(block.fields) for block in said) or names & (
+        _OF_REQUESTS if response else _OF_RESPONSES
+    ):
         return 0.0
     if names & (_OF_RESPONSES if response else _OF_REQUESTS):
         return 0.95
     if head.startswith(wire.PREFACE):
         return 0.9
     return 0.7 if _is_opening(head, found[0]) else 0.3
+
+
+def _is_said(fields: list[_hpack.Field]) -> bool:
+    """
+    Return whether paths, methods and statuses are such, as far as they are known.
+    """
+    return all(
+        field.value is None or field.name not in _SHAPES or _SHAPES[field.name].match(field.value) for field in fields
+    )
 
 
 def _is_opening(head: bytes, frame: Frame) -> bool:

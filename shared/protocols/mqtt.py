@@ -10,6 +10,7 @@ like one that a client sends: the kernel side marks its head with type 0, which 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -54,6 +55,7 @@ BROKERS_FAULTS: Final = frozenset((0x80, 0x83, 0x88, 0x89, 0x8B, 0x97, 0x9C, 0x9
 UNAVAILABLE: Final = 3
 """The return code of version 3.1.1 that says the same."""
 OPERATIONS: Final = {PUBLISH: "publish", DELIVER: "deliver", SUBSCRIBE: "subscribe", UNSUBSCRIBE: "unsubscribe"}
+_TOPIC: Final = re.compile(rb"[ -~\x80-\xff]+\Z")
 
 
 class Packet(msgspec.Struct, frozen=True):
@@ -90,7 +92,7 @@ class Mqtt(WireProtocol):
             named = any(request.startswith(name, asked.body) for name in PROTOCOL_NAMES)
             return 0.0 if not named else 0.95 if not answered or answered.kind in ANSWERS[CONNECT] else 0.2
         if answered is None:
-            return 0.4
+            return 0.65 if _all_fit(request) else 0.4
         if answered.kind not in ANSWERS.get(asked.kind, ()):
             return 0.1
         if asked.kind == 12:
@@ -184,6 +186,25 @@ def _packets(head: bytes) -> Iterator[Packet]:
             return
         yield packet
         at = packet.end
+
+
+def _all_fit(head: bytes) -> bool:
+    """
+    Return whether *head* is whole packets and nothing else, the first of them with topics and an id as they must be.
+    """
+    packet, end = _first(head), 0
+    for each in _packets(head):
+        end = each.end
+    if packet is None or end != len(head) or packet.kind not in (PUBLISH, SUBSCRIBE, UNSUBSCRIBE):
+        return False
+    place, behind = _id_place(head, packet), packet.body
+    for start, stop, _ in _topics(head, packet):
+        behind = stop + (packet.kind == SUBSCRIBE)
+        wild = packet.kind == PUBLISH and (b"+" in head[start:stop] or b"#" in head[start:stop])
+        if wild or not _TOPIC.match(head, start, stop) or (packet.kind == SUBSCRIBE and head[behind - 1] & 0xC3 > 2):
+            return False
+    ends = behind == packet.end or (packet.kind == PUBLISH and packet.body < behind < packet.end)
+    return ends and (place < 0 or any(head[place : place + 2]))
 
 
 def _varint(head: bytes, at: int, end: int) -> tuple[int, int]:

@@ -6,8 +6,6 @@ https://docs.nats.io/reference/reference-protocols/nats-protocol
 A publication with a reply subject in the client's own inbox is a request: the message that comes back on that subject
 is its response. What the server sends without being asked (deliveries, errors) is a message of its own. Subjects
 collapse token by token, so that the name says the same as the kernel's hash; an inbox is always `_INBOX.*`.
-
-long file: one protocol, one file.
 """
 
 from __future__ import annotations
@@ -22,6 +20,7 @@ from shared.messages.kernel import Outcome, Protocol
 from shared.protocols import _trace_context
 from shared.protocols._base import MASK, Parsed, WireProtocol
 from shared.protocols._collapse import ID, cover, is_id, may_stay
+from shared.protocols._nats_errors import ERRORS, SERVER_FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,22 +70,6 @@ _FIELD: Final = re.compile(rb"\r\n([A-Za-z][A-Za-z0-9-]{0,39}):[ \t]*([^\r\n]*)"
 _TRACE_HEADERS: Final = frozenset((b"traceparent", b"b3", b"x-b3-traceid", b"x-b3-spanid"))
 _HEX: Final = re.compile(rb"[0-9A-Fa-f-]{1,60}\Z")
 
-ERRORS: Final = {
-    word.lower(): word.decode()
-    for word in (
-        b"Unknown Protocol Operation|Attempted To Connect To Route Port|Authorization Violation|"
-        b"Authentication Timeout|Authentication Expired|Account Authentication Expired|"
-        b"Invalid Client Protocol|Maximum Control Line Exceeded|Parser Error|Secure Connection - TLS Required|"
-        b"Stale Connection|Maximum Connections Exceeded|Slow Consumer|Maximum Payload Violation|"
-        b"Invalid Subject|Invalid Publish Subject|Permissions Violation|Maximum Subscriptions Exceeded|"
-        b"Maximum Account Active Connections Exceeded|User Authentication Expired|User Authentication Revoked|"
-        b"Connection Throttling Is Active|Message Headers Not Supported"
-    ).split(b"|")
-}
-"""What a server may say behind -ERR, in lower case, to the word that is shown."""
-SERVER_FAULTS: Final = (b"slow", b"stale", b"maximum conn", b"maximum account", b"connection throttling")
-"""Errors that begin so are the server's: slow consumer, stale connection, no room."""
-
 
 class Line(msgspec.Struct, frozen=True):
     """
@@ -128,7 +111,8 @@ class Nats(WireProtocol):
             return 0.9 if answered is not None and answered.verb in (b"INFO", b"MSG", b"HMSG") else 0.3
         if asked.verb in (b"PING", b"PONG", b"+OK", b"-ERR", b"UNSUB", b"INFO"):
             sure = asked.verb == b"PING" and answered is not None and answered.verb == b"PONG"
-            return 0.95 if sure or (asked.verb == b"UNSUB" and answered) else 0.5
+            leaves = asked.verb == b"UNSUB" and asked.found is not None
+            return 0.95 if sure or (leaves and answered) else 0.7 if leaves else 0.5
         return 0.98 if answered else 0.9 if asked.found else 0.5
 
     def mask(self, request: bytes, response: bytes) -> tuple[bytes, bytes]:

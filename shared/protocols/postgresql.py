@@ -16,6 +16,7 @@ from shared.messages.kernel import Outcome, Protocol
 from shared.protocols import _sql, _trace_context
 from shared.protocols._base import Parsed, WireProtocol, text_of
 from shared.protocols._collapse import cover
+from shared.protocols._postgresql_conditions import CONDITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,27 +50,11 @@ OPEN_SETTINGS: Final = frozenset(
 OPEN_ERROR_FIELDS: Final = b"SVCFLRstcdnPp"
 """Severity, code, place in the server's source, names of things; not the message with its details."""
 
-CONDITIONS: Final = {
-    "08": "connection_exception", "0A": "feature_not_supported", "22": "data_exception",
-    "22001": "string_data_right_truncation", "22003": "numeric_value_out_of_range", "22012": "division_by_zero",
-    "22P02": "invalid_text_representation", "23": "integrity_constraint_violation", "23502": "not_null_violation",
-    "23503": "foreign_key_violation", "23505": "unique_violation", "23514": "check_violation",
-    "25": "invalid_transaction_state", "25P02": "in_failed_sql_transaction",
-    "28": "invalid_authorization_specification", "28P01": "invalid_password", "3D": "invalid_catalog_name",
-    "40": "transaction_rollback", "40001": "serialization_failure", "40P01": "deadlock_detected",
-    "42": "syntax_error_or_access_rule_violation", "42501": "insufficient_privilege", "42601": "syntax_error",
-    "42703": "undefined_column", "42883": "undefined_function", "42P01": "undefined_table",
-    "42P07": "duplicate_table", "53": "insufficient_resources", "53300": "too_many_connections",
-    "54": "program_limit_exceeded", "55": "object_not_in_prerequisite_state", "55P03": "lock_not_available",
-    "57": "operator_intervention", "57014": "query_canceled", "57P01": "admin_shutdown",
-    "57P03": "cannot_connect_now", "58": "system_error", "P0": "plpgsql_error", "XX": "internal_error",
-}  # fmt: skip
-"""What a SQLSTATE, or else its class, is called."""
-
 _SQLSTATE: Final = re.compile(r"[0-9A-Z]{5}\Z")
 _TAG: Final = re.compile(r"(?:SELECT|FETCH) ([0-9]{1,18})\Z")
 _SQL_BEGINS: Final = re.compile(rb"[ \t\r\n]*+(?:[A-Za-z(;\x00]|/\*|--|\Z)")
 _STATEMENT_NAME: Final = re.compile(rb"[A-Za-z_][A-Za-z0-9_.-]{0,62}\Z")
+_PROOF: Final = re.compile(rb"SCRAM-SHA-256(?:-PLUS)?\0|c=[A-Za-z0-9+/=]+,r=[!-+\--~]+,p=")
 _SETTING: Final = re.compile(rb"[A-Za-z_.]{1,63}(?:\0|\Z)")
 _NUMBERS: Final = re.compile(r"[0-9]+")
 
@@ -106,10 +91,10 @@ class PostgreSql(WireProtocol):
         answered = _fitting(response, BACKEND, FIXED_BACKEND)
         if not asked or (response and not answered):
             return 0.0
-        if request[:1] == b"p" and response[:1] == b"R":
+        if request[:1] == b"p" and (response[:1] == b"R" or (not response and _PROOF.match(request, HEADER_BYTES))):
             return 0.9
         if not _speaks_sql(request):
-            return min(0.3 + 0.1 * (asked - 1) + 0.2 * answered, 0.75)
+            return min(0.3 + 0.2 * (asked - 1) + 0.2 * answered, 0.75)
         return min(0.75 + 0.05 * (asked - 1) + 0.1 * answered, 0.99)
 
     def mask(self, request: bytes, response: bytes) -> tuple[bytes, bytes]:
@@ -222,9 +207,10 @@ def _speaks_sql(head: bytes) -> bool:
     for message in _messages(head, FRONTEND):
         if message.kind in (b"Q", b"P"):
             body = head[message.start : message.end]
-            sql = body if message.kind == b"Q" else body.partition(b"\0")[2]
+            name, ended, sql = (b"", b"\0", body) if message.kind == b"Q" else body.partition(b"\0")
             ends = not message.whole or message.kind == b"P" or body.endswith(b"\0")
-            return ends and _SQL_BEGINS.match(sql) is not None
+            named = not name or _STATEMENT_NAME.match(name) is not None
+            return ends and named and (ended or not body) and _SQL_BEGINS.match(sql) is not None
     return False
 
 

@@ -30,6 +30,8 @@ CONTROL_LIMIT: Final = 125
 """The longest payload of a control frame, in bytes."""
 NORMAL_CLOSES: Final = frozenset({0, 1000, 1001, 1005})
 CODE_LIMIT: Final = 5000
+CERTAIN: Final = 4
+"""The shortest payload, in bytes, that says something."""
 FRAMES_LOOKED_AT: Final = 32
 
 _PRINTABLE: Final = re.compile(rb"[\t\n\r\x20-\x7e\x80-\xff]*\Z")
@@ -72,7 +74,7 @@ class WebSocket(WireProtocol):
         if request and response:
             sides = bool(_first(request).key), bool(_first(response).key)
             return 0.0 if sides[0] == sides[1] else 0.95 if asked + answered > 1 else 0.7
-        return 0.65 if asked + answered >= 1 and (_first(request or response).key) else 0.3
+        return 0.65 if asked + answered >= 1 and _first(request or response).key else 0.62 if _exact(request) else 0.3
 
     def mask(self, request: bytes, response: bytes) -> tuple[bytes, bytes]:
         """
@@ -180,6 +182,19 @@ def _judge(head: bytes) -> float | None:
             return None
         score, at = max(score, evidence), frame.end
     return score if at >= len(head) else None
+
+
+def _exact(head: bytes) -> bool:
+    """
+    Return whether *head* is one whole frame with text in it, or with the code and the reason of a close.
+    """
+    frame = _first(head) if head else None
+    if frame is None or not frame.final or frame.end != len(head) or frame.end - frame.body < CERTAIN:
+        return False
+    payload = _plain(head[frame.body :], frame.key)
+    if frame.opcode == CLOSE:
+        return _close_code(head, frame) >= 1000 and _is_text(payload[2:], cut=False)
+    return frame.opcode == TEXT and not frame.compressed and _evidence(head, frame) == 1.0
 
 
 def _evidence(head: bytes, frame: Frame) -> float | None:

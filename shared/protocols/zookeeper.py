@@ -30,6 +30,8 @@ PING: Final = -2
 CONNECT: Final = "connect"
 CONNECT_LENGTHS: Final = (44, 45)
 CONNECTED_LENGTHS: Final = (36, 37)
+CONNECTED_BYTES: Final = 24
+_CONNECTED: Final = {length: length.to_bytes(4, "big") + bytes(4) for length in CONNECTED_LENGTHS}
 SESSION_EXPIRED: Final = 112
 RESULT_BYTES: Final = 13
 """Of a transaction that failed, for each of its operations."""
@@ -94,9 +96,12 @@ class ZooKeeper(WireProtocol):
         if not response:
             return sure
         if asked.operation == CONNECT:
-            return 0.98 if _is_connected(response) else 0.0
+            cut = len(response) < CONNECTED_BYTES and any(
+                _CONNECTED[kind].startswith(response[:8]) for kind in CONNECTED_LENGTHS
+            )
+            return 0.98 if _is_connected(response) else sure - 0.02 if cut else 0.0
         if len(response) < REPLY_BYTES:
-            return sure - 0.1
+            return sure if response[4:8] in (b"", request[4 : 4 + len(response[4:8])]) else 0.0
         length, xid, _, error = REPLY.unpack_from(response)
         fits = 16 <= length <= LENGTH_LIMIT and (error == 0 or -error in CODES)
         return sure + 0.08 if fits and xid == asked.xid else 0.0
@@ -192,7 +197,7 @@ def _path_name(path: bytes) -> str:
 
 
 def _is_connected(head: bytes) -> bool:
-    if len(head) < 24:
+    if len(head) < CONNECTED_BYTES:
         return False
     return (
         int.from_bytes(head[:4], "big") in CONNECTED_LENGTHS and head[4:8] == bytes(4) and head[20:24] == b"\0\0\0\x10"

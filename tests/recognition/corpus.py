@@ -16,7 +16,8 @@ import msgspec
 
 from shared.messages.kernel import Protocol
 from shared.protocols import protocols
-from tests.recognition.neighbours import FAMILIES, number, word
+from tests.recognition.dice import number, word
+from tests.recognition.neighbours import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,5 +1,5 @@
 """
-What other programs really say: protocols that meshlens does not know, and bytes that are none at all.
+What other programs really say: protocols that meshlens does not know.
 
 Each family makes one conversation out of dice: what the server says unasked, the request, and the answer.
 long file: one small function for each family.
@@ -7,52 +7,16 @@ long file: one small function for each family.
 
 from __future__ import annotations
 
-import base64
-import json
-import random
 import struct
-import zlib
 from typing import TYPE_CHECKING, Final
+
+from tests.recognition import nothings
+from tests.recognition.dice import host, number, text, word
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Talk = tuple[bytes, bytes, bytes]
-"""Greeting, request, answer."""
-Dice = random.Random
-
-WORDS: Final = (
-    *("order", "user", "cart", "item", "price", "total", "city", "street", "note", "status", "open"),
-    *("closed", "red", "green", "blue", "alpha", "beta", "get", "set", "delete"),
-)
-
-
-def word(dice: Dice) -> str:
-    """
-    Return some word.
-    """
-    return dice.choice(WORDS)
-
-
-def number(dice: Dice, most: int = 99999) -> int:
-    """
-    Return some number.
-    """
-    return dice.randrange(1, most)
-
-
-def host(dice: Dice) -> str:
-    """
-    Return some host's name.
-    """
-    return f"{word(dice)}{number(dice, 99)}.example.org"
-
-
-def text(*lines: str) -> bytes:
-    """
-    Return lines as they stand on the wire.
-    """
-    return "".join(f"{line}\r\n" for line in lines).encode()
+    from tests.recognition.dice import Dice, Talk
 
 
 def smtp(dice: Dice) -> Talk:
@@ -390,101 +354,14 @@ def looks_like_redis(dice: Dice) -> Talk:
     return b"", asked.encode(), f"- {word(dice)}\r\n".encode()
 
 
-def json_lines(dice: Dice) -> Talk:
-    """
-    Objects, one a line.
-    """
-    said = {word(dice): number(dice), "method": word(dice), "params": [word(dice)]}
-    return b"", json.dumps(said).encode() + b"\n", json.dumps({"result": number(dice)}).encode() + b"\n"
-
-
-def prefixed_protobuf(dice: Dice) -> Talk:
-    """
-    A private protocol: a length, and fields behind it.
-    """
-    body = b"".join(bytes([field << 3 | 2]) + bytes([len(w := word(dice).encode())]) + w for field in range(1, 6))
-    size = dice.choice([">I", "<I", ">H", "<H"])
-    return b"", struct.pack(size, len(body)) + body, struct.pack(size, 4) + b"\x08\x96\x01\x10"
-
-
-def prefixed_noise(dice: Dice) -> Talk:
-    """
-    A private protocol: a length, a kind, an id, and what nobody can read.
-    """
-    body = dice.randbytes(dice.randrange(8, 200))
-    asked = struct.pack(dice.choice([">IHI", "<IHI"]), len(body), dice.randrange(40), number(dice)) + body
-    return b"", asked, struct.pack(">IHI", 20, 0, number(dice)) + dice.randbytes(20)
-
-
-def message_pack(dice: Dice) -> Talk:
-    """
-    A call in MessagePack.
-    """
-    name = word(dice).encode()
-    return b"", b"\x94\0" + bytes([dice.randrange(128), 0xA0 | len(name)]) + name + b"\x91\x07", b"\x94\1\1\xc0\x2a"
-
-
-def noise(dice: Dice) -> Talk:
-    """
-    Any bytes.
-    """
-    return b"", dice.randbytes(dice.randrange(16, 256)), dice.randbytes(dice.randrange(16, 128))
-
-
-def letters(dice: Dice) -> Talk:
-    """
-    Any letters.
-    """
-    return (
-        b"",
-        "".join(dice.choices(" abcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789\r\n:/", k=150)).encode(),
-        b"".join(dice.choice([b"ok ", b"no ", b"\n"]) for _ in range(9)),
-    )
-
-
-def small_numbers(dice: Dice) -> Talk:
-    """
-    Bytes that are mostly nought: what lengths and flags look like.
-    """
-    return (
-        b"",
-        bytes(dice.choice([0, 0, 0, 1, 2, 3, 4, 16, 255]) for _ in range(90)),
-        bytes(dice.choice([0, 0, 1, 2]) for _ in range(60)),
-    )
-
-
-def compressed(dice: Dice) -> Talk:
-    """
-    A part of a compressed file.
-    """
-    packed = zlib.compress(dice.randbytes(200) + b"x" * 200)
-    return b"", packed[dice.randrange(20) :], zlib.compress(b"done" * number(dice, 99))
-
-
-def body_fragment(dice: Dice) -> Talk:
-    """
-    The middle of an upload.
-    """
-    form = f'--{number(dice)}\r\nContent-Disposition: form-data; name="{word(dice)}"\r\n\r\n{word(dice)}\r\n'
-    markup = f"<html><body><p>{word(dice)}</p>" * 3
-    encoded = base64.b64encode(dice.randbytes(120))
-    return b"", dice.choice([form.encode(), markup.encode(), encoded, b"a=1&b=" + word(dice).encode()]), b"ok"
-
-
-def table(dice: Dice) -> Talk:
-    """
-    A file of values.
-    """
-    rows = "".join(f"{number(dice)},{word(dice)},{number(dice)}.50\n" for _ in range(6))
-    return b"", f"id,{word(dice)},price\n{rows}".encode(), b""
-
-
 FAMILIES: Final[dict[str, Callable[[Dice], Talk]]] = {
     one.__name__: one
     for one in (
         *(smtp, ftp, imap, pop3, ssh, rtsp, sip, stomp, vnc, bittorrent, irc, xmpp, telnet, beanstalk, gearman, rtmp),
         *(socks, smb, rdp, tds, tns, rsync, git, x11, sunrpc, modbus, diameter, bitcoin, statsd, graphite, syslog),
-        *(haproxy, proxied, clamav, shell, looks_like_redis, json_lines, prefixed_protobuf, prefixed_noise),
-        *(message_pack, noise, letters, small_numbers, compressed, body_fragment, table),
+        *(haproxy, proxied, clamav, shell, looks_like_redis),
+        *(nothings.json_lines, nothings.prefixed_protobuf, nothings.prefixed_noise, nothings.message_pack),
+        *(nothings.noise, nothings.letters, nothings.small_numbers, nothings.compressed, nothings.body_fragment),
+        nothings.table,
     )
 }
