@@ -58,6 +58,24 @@ def masked_name(raw: bytes) -> bytes:
     )
 
 
+def shown_name(raw: bytes) -> str:
+    """
+    Return *raw* as an attribute has it.
+    """
+    return masked_name(raw).decode("ascii")
+
+
+def named_after(operation: str, topic: bytes | None, attributes: dict[str, str | int], *, longest: int) -> str:
+    """
+    Return what *operation* on *topic* is called, with a topic no longer than *longest*, and add it to *attributes*.
+    """
+    if not topic:
+        return operation
+    attributes["messaging.destination.name"] = shown_name(topic)
+    shown = collapsed_name(topic).removeprefix("persistent://")
+    return f"{operation} {shown}" if len(topic) <= longest else operation
+
+
 def _judged(raw: bytes) -> Iterator[tuple[bytes, bool]]:
     """
     Yield the parts and separators of *raw*, and whether they are words.

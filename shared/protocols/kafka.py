@@ -20,7 +20,7 @@ from shared.errors import Malformed
 from shared.messages.kernel import Outcome, Protocol
 from shared.protocols._base import Parsed, WireProtocol, blank
 from shared.protocols._collapse import cover
-from shared.protocols._dotted import collapsed_name, masked_name
+from shared.protocols._dotted import collapsed_name, masked_name, shown_name
 from shared.protocols._kafka_errors import NORMAL, error_name, error_outcome
 from shared.protocols._kafka_walk import SIZE_LIMIT, Header, Part, request_header, request_parts, response_parts
 
@@ -159,7 +159,7 @@ class Kafka(WireProtocol):
                 return api, True
         if isinstance(raw, bytes) and raw:
             if after == "topic":
-                attributes["messaging.destination.name"] = _shown(raw)
+                attributes["messaging.destination.name"] = shown_name(raw)
             if len(raw) <= NAME_LIMIT:
                 return f"{api} {collapsed_name(raw)}", False
         # A Fetch without topics goes on with those that its session began with.
@@ -240,10 +240,10 @@ def _request_attributes(header: Header, asked: _Found) -> dict[str, str | int]:
     if api in OPERATION_TYPES:
         attributes["messaging.operation.type"] = OPERATION_TYPES[api]
     if header.client:
-        attributes["messaging.client.id"] = _shown(header.client)
+        attributes["messaging.client.id"] = shown_name(header.client)
     group = asked.first.get("group")
     if isinstance(group, bytes) and group:
-        attributes["messaging.consumer.group.name"] = _shown(group)
+        attributes["messaging.consumer.group.name"] = shown_name(group)
     for field, word in NUMBERS.items():
         value = asked.first.get(field)
         if isinstance(value, int):
@@ -252,10 +252,6 @@ def _request_attributes(header: Header, asked: _Found) -> dict[str, str | int]:
     if isinstance(topic_id, bytes) and any(topic_id):
         attributes["messaging.kafka.topic.id"] = str(uuid.UUID(bytes=topic_id))
     return attributes
-
-
-def _shown(raw: bytes) -> str:
-    return masked_name(raw).decode("ascii")
 
 
 def _read_response(header: Header, asked: _Found, answered: _Found, attributes: dict[str, str | int]) -> int:

@@ -15,7 +15,7 @@ import msgspec
 from shared.errors import Malformed
 from shared.messages.kernel import Outcome, Protocol
 from shared.protocols._base import Parsed, WireProtocol, blank
-from shared.protocols._dotted import collapsed_name, masked_name
+from shared.protocols._dotted import masked_name, named_after, shown_name
 
 LENGTH_LIMIT: Final = 6 << 20
 HEADER: Final = 12
@@ -219,13 +219,9 @@ def _asked(request: bytes, attributes: dict[str, str | int]) -> tuple[str, str]:
     if command.type == SUBSCRIBE:
         group = _named(command, request, 2)
         if group:
-            attributes["messaging.destination.subscription.name"] = masked_name(group).decode("ascii")
+            attributes["messaging.destination.subscription.name"] = shown_name(group)
     topic = _named(command, request, 1) if command.type in WITH_TOPIC else None
-    if not topic:
-        return operation, operation
-    attributes["messaging.destination.name"] = masked_name(topic).decode("ascii")
-    shown = collapsed_name(topic).removeprefix("persistent://")
-    return (f"{operation} {shown}" if len(topic) <= NAME_LIMIT else operation), operation
+    return named_after(operation, topic, attributes, longest=NAME_LIMIT), operation
 
 
 def _ended(command: Command) -> tuple[Outcome, int]:

@@ -17,7 +17,7 @@ import msgspec
 from shared.errors import Malformed
 from shared.messages.kernel import Outcome, Protocol
 from shared.protocols._base import Parsed, WireProtocol, blank
-from shared.protocols._dotted import collapsed_name, masked_name
+from shared.protocols._dotted import masked_name, named_after, shown_name
 
 START: Final = 8
 FIXED: Final = 21
@@ -261,7 +261,7 @@ def _asked(request: bytes, attributes: dict[str, str | int]) -> tuple[str, str]:
     group = next((found for word in GROUPS if (found := command.named(word))), None)
     group = command.named("a") if command.code in BATCHED else group
     if group:
-        attributes["messaging.consumer.group.name"] = masked_name(group).decode("ascii")
+        attributes["messaging.consumer.group.name"] = shown_name(group)
     for word, attribute in (
         ("queueId", "messaging.destination.partition.id"),
         ("queueOffset", "messaging.rocketmq.offset"),
@@ -271,11 +271,8 @@ def _asked(request: bytes, attributes: dict[str, str | int]) -> tuple[str, str]:
             attributes[attribute] = int(value)
     if command.flag >= 0 and command.flag & ONE_WAY:
         attributes["messaging.rocketmq.one_way"] = 1
-    if not topic:
-        return operation, operation
-    attributes["messaging.destination.name"] = masked_name(topic).decode("ascii")
-    short = command.kind == JSON and len(topic) <= NAME_LIMIT
-    return (f"{operation} {collapsed_name(topic)}" if short else operation), operation
+    longest = NAME_LIMIT if command.kind == JSON else 0
+    return named_after(operation, topic, attributes, longest=longest), operation
 
 
 def _outcome(code: int) -> Outcome:

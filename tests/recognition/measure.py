@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 PRECISION: Final = 0.995
 RECALL: Final = 0.99
+ALONE: Final = 0.96
+"""The recall of requests that nobody has answered yet: a ping or a `version` may be anybody's."""
 
 
 class Matrix(msgspec.Struct, frozen=True):

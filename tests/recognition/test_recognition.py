@@ -11,7 +11,7 @@ import pytest
 from shared.messages.kernel import Protocol
 from shared.protocols import protocols, recognise
 from tests.recognition.corpus import corpus
-from tests.recognition.measure import PRECISION, RECALL, measure
+from tests.recognition.measure import ALONE, PRECISION, RECALL, measure
 from tests.recognition.neighbours import FAMILIES
 from tests.recognition.page import PAGE, page
 
@@ -59,6 +59,16 @@ def test_what_is_known_is_found(matrix: Matrix) -> None:
     Of a hundred conversations in a known protocol at most one is missed.
     """
     assert matrix.recall >= RECALL, matrix.wrong()
+
+
+def test_a_request_alone_is_mostly_enough(examples: list[Example]) -> None:
+    """
+    Before anybody has answered, hardly a verdict is wrong, and at most one in twenty-five is missing.
+    """
+    alone = measure(examples, lambda one: recognise(one.heads[0], b"")[0])
+
+    assert alone.precision >= PRECISION, alone.wrong()
+    assert alone.recall >= ALONE, alone.wrong()
 
 
 def test_a_poor_recogniser_fails(examples: list[Example]) -> None:

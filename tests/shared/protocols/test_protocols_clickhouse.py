@@ -10,6 +10,7 @@ from shared.errors import Malformed
 from shared.messages.kernel import Outcome
 from shared.protocols import recognise
 from shared.protocols.clickhouse import PROTOCOL
+from tests.shared.protocols.naming import named
 
 REVISION = b"\x14\x0a\xc4\xa9\x03"
 WHO = b"\1\0\1\0\0\t0.0.0.0:0\1\4root\2vm\6tester" + REVISION + b"\0\2\0"
@@ -89,11 +90,7 @@ def test_requests_have_names(request_head: bytes, expected: str) -> None:
     """
     The statement's summary where there is one, else the packet.
     """
-    parsed = PROTOCOL.parse(request_head, b"")
-
-    assert expected == parsed.name
-    assert parsed.stand_in is (expected == "QUERY")
-    assert expected == PROTOCOL.parse(PROTOCOL.mask(request_head, b"")[0], b"").name
+    assert (expected, expected == "QUERY") == named(PROTOCOL, request_head)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ Thrift: methods, exceptions and frames of both encodings, and what stays on the 
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +14,9 @@ from shared.messages.kernel import Outcome, Protocol
 from shared.protocols import recognise
 from shared.protocols._registry import SURE
 from shared.protocols.thrift import PROTOCOL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STRING = b"\x0b\0\1\0\0\0\6secret"
 
@@ -40,12 +44,12 @@ def framed(message: bytes) -> bytes:
 
 @pytest.mark.parametrize("wrap", [bytes, framed])
 @pytest.mark.parametrize("message", [binary, compact])
-def test_a_call_has_its_methods_name(message: type[bytes], wrap: type[bytes]) -> None:
+def test_a_call_has_its_methods_name(message: Callable[..., bytes], wrap: Callable[[bytes], bytes]) -> None:
     """
     In both encodings, in a frame or not, the method names the endpoint; a shared port's service stands before it.
     """
     for name, called in ((b"pay", "pay"), (b"Shop:pay", "Shop/pay")):
-        parsed = PROTOCOL.parse(wrap(message(1, name)), wrap(message(2)))  # type: ignore[call-overload]
+        parsed = PROTOCOL.parse(wrap(message(1, name)), wrap(message(2)))
 
         assert (called, "pay", Outcome.OK, 0) == (parsed.name, parsed.operation, parsed.outcome, parsed.status)
 
