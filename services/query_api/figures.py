@@ -6,22 +6,29 @@ from __future__ import annotations
 
 import datetime as dt
 import errno
-import math
-import re
+import struct
+import sys
+from array import array
+from bisect import bisect_left
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from services.query_api.answers import Point, Rates, TcpRates
-from shared.histogram import BUCKETS, PACKED_DIGITS, PACKED_ORIGIN, lower_bound_ns
+from shared.histogram import BUCKETS, PACKED_ORIGIN, lower_bound_ns
 from shared.units import S_NS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shared.messages.topology import Red, Tcp
 
 EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 REQUEST_QUANTILES: Final = (0.5, 0.95, 0.99)
+CONNECT_QUANTILES: Final = (0.95,)
+RTT_QUANTILES: Final = (0.5, 0.95)
 LOWER_S: Final = [lower_bound_ns(bucket) / S_NS for bucket in range(BUCKETS + 1)]
-EACH_PART: Final = re.compile(f".{{{PACKED_DIGITS}}}")
-NO_COUNT: Final = "0" * PACKED_DIGITS
+NUMERIC_HEAD: Final = 8
+DIGITS: Final = struct.Struct(">Hh")
 NO_RATES: Final = Rates()
 NO_TCP: Final = TcpRates()
 
@@ -48,41 +55,45 @@ def unix_ns(at: dt.datetime) -> int:
     return (since.days * 86_400 + since.seconds) * S_NS + since.microseconds * 1000
 
 
-def flat(packed: str | None) -> list[int]:
+def unpacked(packed: bytes | None) -> tuple[Sequence[int], Sequence[int]]:
     """
-    Return the flat histogram in a packed one's decimal text; the same as `shared.histogram` makes of it, in less time.
+    Return the buckets of a packed histogram, ascending without a gap, and the count of each.
+
+    *packed* is PostgreSQL's binary form of a `numeric`: how many digits of base 10,000 follow, and where the first one
+    stands. Three of them are a bucket's count, and bucket `PACKED_ORIGIN` ends at the decimal point.
     """
-    if not packed or packed == "0":
-        return []
-    whole, _, fraction = packed.partition(".")
-    below = -(-len(fraction) // PACKED_DIGITS)
-    text = whole.zfill(-(-len(whole) // PACKED_DIGITS) * PACKED_DIGITS) + fraction.ljust(below * PACKED_DIGITS, "0")
-    parts = EACH_PART.findall(text)
-    parts.reverse()
-    lowest = PACKED_ORIGIN - below
-    return [number for bucket, part in enumerate(parts, lowest) if part != NO_COUNT for number in (bucket, int(part))]
+    if not packed:
+        return (), ()
+    many, weight = DIGITS.unpack_from(packed)
+    if not many:
+        return (), ()
+    missing = 2 - weight % 3
+    digits = array("H", bytes(2 * missing) + packed[NUMERIC_HEAD:] + bytes(2 * (-(missing + many) % 3)))
+    if sys.byteorder == "little":
+        digits.byteswap()
+    ones, myriads, high = digits[::-3], digits[-2::-3], digits[-3::-3]
+    top = PACKED_ORIGIN + weight // 3
+    buckets = range(top + 1 - len(ones), top + 1)
+    if any(high) or any(myriads):
+        return buckets, [a + b * 10_000 + c * 100_000_000 for a, b, c in zip(ones, myriads, high, strict=True)]
+    return buckets, ones
 
 
-def quantiles_s(flat: list[int], wanted: tuple[float, ...]) -> list[float | None]:
+def quantiles_s(buckets: Sequence[int], counts: Sequence[int], wanted: tuple[float, ...]) -> list[float | None]:
     """
-    Return the *wanted* quantiles (ascending) of a flat histogram in seconds, in one pass; None where it is empty.
+    Return the *wanted* quantiles of a histogram in seconds, each linear inside its bucket; None where it is empty.
 
     The same as `shared.histogram.quantile_ns` for each, which would sort the buckets again and again.
     """
-    counts = flat[1::2]
-    total = sum(counts)
-    if total <= 0:
+    reached = list(accumulate(counts))
+    if not reached or reached[-1] <= 0:
         return [None] * len(wanted)
     found: list[float | None] = []
-    ranks = iter([q * total for q in wanted])
-    rank = next(ranks)
-    seen = 0
-    for bucket, inside in zip(flat[::2], counts, strict=True):
-        while inside and seen + inside >= rank:
-            low = LOWER_S[bucket]
-            found.append(low + (LOWER_S[bucket + 1] - low) * max(0.0, rank - seen) / inside)
-            rank = next(ranks, math.inf)
-        seen += inside
+    for q in wanted:
+        rank = q * reached[-1]
+        at = bisect_left(reached, rank)
+        low, high = LOWER_S[buckets[at]], LOWER_S[buckets[at] + 1]
+        found.append(low + (high - low) * max(0.0, rank - reached[at] + counts[at]) / counts[at])
     return found
 
 
@@ -90,22 +101,41 @@ def rates(red: Red, seconds: float) -> Rates:
     """
     Return the rates of *red* over *seconds*.
     """
-    if not red.requests or seconds <= 0:
+    quantiles = quantiles_s(red.duration[::2], red.duration[1::2], REQUEST_QUANTILES)
+    sums = red.requests, red.errors, red.client_errors, red.no_responses
+    return rates_of(quantiles, seconds, *sums, red.duration_sum_ns, red.request_bytes, red.response_bytes)
+
+
+def rates_of(
+    quantiles: list[float | None],
+    seconds: float,
+    requests: int,
+    errors: int,
+    client_errors: int,
+    no_responses: int,
+    duration_sum_ns: int,
+    request_bytes: int,
+    response_bytes: int,
+) -> Rates:
+    """
+    Return the rates of sums over *seconds*.
+    """
+    if not requests or seconds <= 0:
         return NO_RATES
-    p50, p95, p99 = quantiles_s(red.duration, REQUEST_QUANTILES)
+    p50, p95, p99 = quantiles
     return Rates(
-        requests=red.requests,
-        requests_per_s=red.requests / seconds,
-        errors=red.errors,
-        error_ratio=red.errors / red.requests,
-        client_errors=red.client_errors,
-        no_responses=red.no_responses,
-        mean_s=red.duration_sum_ns / red.requests / S_NS,
+        requests=requests,
+        requests_per_s=requests / seconds,
+        errors=errors,
+        error_ratio=errors / requests,
+        client_errors=client_errors,
+        no_responses=no_responses,
+        mean_s=duration_sum_ns / requests / S_NS,
         p50_s=p50,
         p95_s=p95,
         p99_s=p99,
-        request_bytes_per_s=red.request_bytes / seconds,
-        response_bytes_per_s=red.response_bytes / seconds,
+        request_bytes_per_s=request_bytes / seconds,
+        response_bytes_per_s=response_bytes / seconds,
     )
 
 
@@ -115,8 +145,18 @@ def tcp_rates(tcp: Tcp, seconds: float) -> TcpRates:
     """
     if seconds <= 0:
         return NO_TCP
-    (connect_p95,) = quantiles_s(tcp.connect, (0.95,))
-    rtt_p50, rtt_p95 = quantiles_s(tcp.rtt, (0.5, 0.95))
+    return tcp_rates_of(
+        tcp,
+        quantiles_s(tcp.connect[::2], tcp.connect[1::2], CONNECT_QUANTILES),
+        quantiles_s(tcp.rtt[::2], tcp.rtt[1::2], RTT_QUANTILES),
+        seconds,
+    )
+
+
+def tcp_rates_of(tcp: Tcp, connect: list[float | None], rtt: list[float | None], seconds: float) -> TcpRates:
+    """
+    Return the rates of *tcp* over *seconds*, whose quantiles are given.
+    """
     return TcpRates(
         opened=tcp.opened,
         opened_per_s=tcp.opened / seconds,
@@ -130,9 +170,9 @@ def tcp_rates(tcp: Tcp, seconds: float) -> TcpRates:
         resets_received=tcp.resets_received,
         listen_overflows=tcp.listen_overflows,
         drops=tcp.drops,
-        connect_p95_s=connect_p95,
-        rtt_p50_s=rtt_p50,
-        rtt_p95_s=rtt_p95,
+        connect_p95_s=connect[0],
+        rtt_p50_s=rtt[0],
+        rtt_p95_s=rtt[1],
     )
 
 

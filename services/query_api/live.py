@@ -72,6 +72,8 @@ class Hub:
         self._clients: set[Client] = set()
         self._number = time.time_ns() // 1_000_000
         self._status_sent = 0.0
+        self.stirred: Final = asyncio.Event()
+        """Set when a window closed, and when somebody begins to follow."""
 
     async def listen(self, bus: Bus) -> None:
         """
@@ -108,6 +110,7 @@ class Hub:
         for kind, content in self._snapshots():
             client.put(self._event(kind, content))
         self._clients.add(client)
+        self.stirred.set()
         try:
             yield client
         finally:
@@ -149,6 +152,7 @@ class Hub:
 
     async def _window(self, window: TopologyWindow) -> None:
         self._totals.add(window)
+        self.stirred.set()
 
     async def _verdicts(self, verdicts: Verdicts) -> None:
         self._mirror.hear_verdicts(verdicts)

@@ -4,7 +4,8 @@ The map as the API answers it: a window's figures, joined with the colours.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -17,15 +18,7 @@ from shared.units import S_NS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shared.messages.topology import (
-        EndpointFigures,
-        InstanceInfo,
-        Red,
-        RelationFigures,
-        Service,
-        ServiceFigures,
-        TopologyWindow,
-    )
+    from shared.messages.topology import InstanceInfo, Service, ServiceFigures, TopologyWindow
 
 LEVELS: Final[dict[int, answers.LevelName]] = {
     Level.GREY: "grey",
@@ -35,28 +28,79 @@ LEVELS: Final[dict[int, answers.LevelName]] = {
     Level.RED: "red",
 }
 UNKNOWN: Final = answers.State()
+FAMILY: Final = lru_cache(maxsize=256)(family_of)
 KINDS: Final[dict[str, Literal["service", "relation"]]] = {"service": "service", "relation": "relation"}
 
 
-def draw(window: TopologyWindow, states: Mapping[tuple[str, str], answers.State], *, live: bool) -> answers.Topology:
+class ServiceSums(NamedTuple):
     """
-    Return the map of *window* with the colours *states*, by kind and id.
+    What a service did, over a time.
+    """
+
+    provided: answers.Rates
+    tcp: answers.TcpRates
+    seen_from: Literal["server", "client"]
+
+
+class RelationSums(NamedTuple):
+    """
+    What was done over a relation, over a time.
+    """
+
+    client: answers.Rates
+    server: answers.Rates
+    tcp: answers.TcpRates
+
+
+class Sums(NamedTuple):
+    """
+    What all of them did, by their keys in the tables.
+    """
+
+    services: dict[int, ServiceSums]
+    relations: dict[int, RelationSums]
+
+
+NO_SERVICE_SUMS: Final = ServiceSums(NO_RATES, NO_TCP, "server")
+NO_RELATION_SUMS: Final = RelationSums(NO_RATES, NO_RATES, NO_TCP)
+
+
+def draw(window: TopologyWindow, states: Mapping[tuple[str, str], answers.State]) -> answers.Topology:
+    """
+    Return the live map: *window* with the colours *states*, by kind and id.
     """
     seconds = (window.end_ns - window.start_ns) / S_NS
-    figures = {figure.service: figure for figure in window.service_figures}
+    sums = {figures.service: _service_sums(figures, seconds) for figures in window.service_figures}
     return answers.Topology(
         start=moment(window.start_ns),
         end=moment(window.end_ns),
-        live=live,
+        live=True,
         services=[
-            node(service, figures.get(service.id), states.get(("service", service.id), UNKNOWN), seconds)
+            node(service, sums.get(service.id, NO_SERVICE_SUMS), states.get(("service", service.id), UNKNOWN))
             for service in window.services
         ],
         relations=[
-            edge(relation, states.get(("relation", relation.id), UNKNOWN), seconds) for relation in window.relations
+            edge(
+                RelationSums(
+                    rates(relation.client, seconds), rates(relation.server, seconds), tcp_rates(relation.tcp, seconds)
+                ),
+                states.get(("relation", relation.id), UNKNOWN),
+                relation.id,
+                relation.source,
+                relation.target,
+                relation.protocol,
+                relation.port,
+                relation.encrypted,
+            )
+            for relation in window.relations
         ],
         lost=window.lost,
     )
+
+
+def _service_sums(figures: ServiceFigures, seconds: float) -> ServiceSums:
+    seen_from: Literal["server", "client"] = "client" if figures.seen_from == "client" else "server"
+    return ServiceSums(rates(figures.provided, seconds), tcp_rates(figures.tcp, seconds), seen_from)
 
 
 def age_s(window: TopologyWindow, now_ns: int) -> float | None:
@@ -66,7 +110,7 @@ def age_s(window: TopologyWindow, now_ns: int) -> float | None:
     return max(0.0, (now_ns - window.newest_ns) / S_NS) if window.newest_ns else None
 
 
-def node(service: Service, figures: ServiceFigures | None, state: answers.State, seconds: float) -> answers.ServiceNode:
+def node(service: Service, sums: ServiceSums, state: answers.State) -> answers.ServiceNode:
     """
     Return one node of the map.
     """
@@ -77,46 +121,41 @@ def node(service: Service, figures: ServiceFigures | None, state: answers.State,
         instances=service.instances,
         attributes=service.attributes,
         state=state,
-        provided=rates(figures.provided, seconds) if figures else NO_RATES,
-        tcp=tcp_rates(figures.tcp, seconds) if figures else NO_TCP,
-        seen_from="client" if figures and figures.seen_from == "client" else "server",
+        provided=sums.provided,
+        tcp=sums.tcp,
+        seen_from=sums.seen_from,
     )
 
 
-def edge(relation: RelationFigures, state: answers.State, seconds: float) -> answers.RelationEdge:
+def edge(
+    sums: RelationSums,
+    state: answers.State,
+    key: str,
+    source: str,
+    target: str,
+    protocol: str,
+    port: int,
+    encrypted: float,
+) -> answers.RelationEdge:
     """
     Return one edge of the map.
     """
     return answers.RelationEdge(
-        id=relation.id,
-        source=relation.source,
-        target=relation.target,
-        protocol=relation.protocol,
-        port=relation.port,
-        encrypted=round(relation.encrypted, 3),
-        family=family_of(relation.protocol),
+        id=key,
+        source=source,
+        target=target,
+        protocol=protocol,
+        port=port,
+        encrypted=round(encrypted, 3),
+        family=FAMILY(protocol),
         state=state,
-        client=rates(relation.client, seconds),
-        server=rates(relation.server, seconds),
-        tcp=tcp_rates(relation.tcp, seconds),
+        client=sums.client,
+        server=sums.server,
+        tcp=sums.tcp,
     )
 
 
-def endpoint(figures: EndpointFigures, seconds: float) -> answers.Endpoint:
-    """
-    Return one endpoint.
-    """
-    return answers.Endpoint(
-        service=figures.service,
-        endpoint=figures.endpoint,
-        name=figures.name,
-        protocol=figures.protocol,
-        rates=rates(figures.provided, seconds),
-        family=family_of(figures.protocol),
-    )
-
-
-def instance(info: InstanceInfo, provided: Red, seconds: float) -> answers.Instance:
+def instance(info: InstanceInfo, provided: answers.Rates) -> answers.Instance:
     """
     Return one instance.
     """
@@ -133,7 +172,7 @@ def instance(info: InstanceInfo, provided: Red, seconds: float) -> answers.Insta
         addresses=info.addresses,
         listeners=info.listeners,
         opaque=info.opaque,
-        provided=rates(provided, seconds),
+        provided=provided,
     )
 
 

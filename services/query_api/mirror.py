@@ -91,7 +91,7 @@ class Mirror:
         Return the live map.
         """
         if self._drawn is None:
-            self._drawn = maps.draw(self._window, self._states, live=True)
+            self._drawn = maps.draw(self._window, self._states)
         return msgspec.structs.replace(self._drawn, age_s=maps.age_s(self._window, now_ns))
 
     def verdicts(self) -> events.Verdicts:

@@ -4,132 +4,168 @@ Rows of the tables become the structs that the map is drawn from.
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from services.query_api import answers, maps, shown
-from services.query_api.figures import flat, rates, unix_ns
-from shared.messages.alert import Alert
-from shared.messages.topology import (
-    EndpointFigures,
-    InstanceInfo,
-    Red,
-    RelationFigures,
-    Service,
-    ServiceFigures,
-    Tcp,
-    TopologyWindow,
+from services.query_api.figures import (
+    CONNECT_QUANTILES,
+    NO_RATES,
+    REQUEST_QUANTILES,
+    RTT_QUANTILES,
+    moment,
+    quantiles_s,
+    rates_of,
+    tcp_rates_of,
+    unix_ns,
+    unpacked,
 )
+from shared.messages.alert import Alert
+from shared.messages.topology import InstanceInfo, Service, Tcp
+from shared.protocols import family_of
 from shared.units import S_NS
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping
 
+    from services.query_api.answers import Rates, TcpRates
     from services.query_api.requests import Range
 
     Row = Mapping[str, Any]
+    Found = tuple[Iterable[Row], Iterable[Row], Iterable[Row]]
 
 OUTCOMES: Final = ("ok", "client_error", "server_error", "no_response")
+REQUESTS: Final = (
+    "requests",
+    "errors",
+    "client_errors",
+    "no_responses",
+    "duration_sum_ns",
+    "request_bytes",
+    "response_bytes",
+    "duration",
+)
+RED: Final = {prefix: itemgetter(*(prefix + name for name in REQUESTS)) for prefix in ("", "client_", "server_")}
+TCP: Final = itemgetter(
+    "opened",
+    "failed",
+    "closed",
+    "bytes_sent",
+    "bytes_received",
+    "segments_sent",
+    "retransmits",
+    "resets_sent",
+    "resets_received",
+    "listen_overflows",
+    "drops",
+)
+RELATION: Final = itemgetter("relation", "source", "target", "protocol", "port", "encrypted")
+NONE: Final = "{}"
 BY_ERRNO: Final = msgspec.json.Decoder(dict[int, int])
 BY_WORD: Final = msgspec.json.Decoder(dict[str, int])
 ATTRIBUTES: Final = msgspec.json.Decoder(dict[str, str])
 SPAN_ATTRIBUTES: Final = msgspec.json.Decoder(dict[str, str | int])
 
 
-def red(row: Row, prefix: str = "") -> Red:
+def provided(row: Row, seconds: float, prefix: str = "") -> Rates:
     """
-    Return the figures of requests in *row*, whose columns begin with *prefix*; without traffic they are null.
+    Return the rates over *seconds* of the requests in *row*, whose columns begin with *prefix*.
     """
-    if not row[f"{prefix}requests"]:
-        return Red()
-    return Red(
-        requests=row[f"{prefix}requests"],
-        errors=row[f"{prefix}errors"],
-        client_errors=row[f"{prefix}client_errors"],
-        no_responses=row[f"{prefix}no_responses"],
-        duration_sum_ns=row[f"{prefix}duration_sum_ns"],
-        duration=flat(row[f"{prefix}duration"]),
-        request_bytes=row[f"{prefix}request_bytes"],
-        response_bytes=row[f"{prefix}response_bytes"],
+    *sums, duration = RED[prefix](row)
+    if not sums[0]:
+        return NO_RATES
+    return rates_of(quantiles_s(*unpacked(duration), REQUEST_QUANTILES), seconds, *sums)
+
+
+def tcp(row: Row, seconds: float) -> TcpRates:
+    """
+    Return the rates of TCP over *seconds* in *row*.
+    """
+    opened, failed, closed, sent, received, segments, again, resets, been_reset, overflows, drops = TCP(row)
+    sums = Tcp(
+        opened=opened,
+        failed=BY_ERRNO.decode(failed) if failed != NONE else {},
+        closed=closed,
+        bytes_sent=sent,
+        bytes_received=received,
+        segments_sent=segments,
+        retransmits=again,
+        resets_sent=resets,
+        resets_received=been_reset,
+        listen_overflows=overflows,
+        drops=BY_WORD.decode(drops) if drops != NONE else {},
+    )
+    connect = quantiles_s(*unpacked(row["connect"]), CONNECT_QUANTILES)
+    return tcp_rates_of(sums, connect, quantiles_s(*unpacked(row["rtt"]), RTT_QUANTILES), seconds)
+
+
+def sums(services: Iterable[Row], relations: Iterable[Row], seconds: float) -> maps.Sums:
+    """
+    Return what each service and each relation did in *seconds*, by their keys.
+    """
+    return maps.Sums(
+        services={
+            row["service_id"]: maps.ServiceSums(
+                provided(row, seconds), tcp(row, seconds), "client" if row["own_side"] is False else "server"
+            )
+            for row in services
+        },
+        relations={
+            row["relation_id"]: maps.RelationSums(
+                provided(row, seconds, "client_"), provided(row, seconds, "server_"), tcp(row, seconds)
+            )
+            for row in relations
+        },
     )
 
 
-def tcp(row: Row) -> Tcp:
+def service(row: Row) -> Service:
     """
-    Return the figures of TCP in *row*; without traffic they are null.
+    Return a service.
     """
-    if row["opened"] is None:
-        return Tcp()
-    return Tcp(
-        opened=row["opened"],
-        failed=BY_ERRNO.decode(row["failed"]),
-        closed=row["closed"],
-        bytes_sent=row["bytes_sent"],
-        bytes_received=row["bytes_received"],
-        segments_sent=row["segments_sent"],
-        retransmits=row["retransmits"],
-        resets_sent=row["resets_sent"],
-        resets_received=row["resets_received"],
-        listen_overflows=row["listen_overflows"],
-        drops=BY_WORD.decode(row["drops"]),
-        connect=flat(row["connect"]),
-        rtt=flat(row["rtt"]),
+    return Service(
+        id=row["service"],
+        name=row["name"],
+        kind=row["kind"],
+        instances=row["running"],
+        attributes=ATTRIBUTES.decode(row["attributes"]),
     )
 
 
-def service(row: Row) -> tuple[Service, ServiceFigures]:
+def topology(
+    over: Range,
+    found: Found,
+    figures: maps.Sums,
+    states: Mapping[tuple[str, str], answers.State],
+) -> answers.Topology:
     """
-    Return a service and its figures.
+    Return the map over a range: what was *found* there, with its figures and its colours.
     """
-    return (
-        Service(
-            id=row["service"],
-            name=row["name"],
-            kind=row["kind"],
-            instances=row["running"],
-            attributes=ATTRIBUTES.decode(row["attributes"]),
-        ),
-        ServiceFigures(
-            service=row["service"],
-            provided=red(row),
-            tcp=tcp(row),
-            seen_from="client" if row["own_side"] is False else "server",
-        ),
-    )
-
-
-def relation(row: Row) -> RelationFigures:
-    """
-    Return a relation.
-    """
-    return RelationFigures(
-        id=row["relation"],
-        source=row["source"],
-        target=row["target"],
-        protocol=row["protocol"],
-        port=row["port"],
-        encrypted=row["encrypted"],
-        client=red(row, "client_"),
-        server=red(row, "server_"),
-        tcp=tcp(row),
-    )
-
-
-def window(services: Iterable[Row], relations: Iterable[Row], lost: dict[str, int], over: Range) -> TopologyWindow:
-    """
-    Return the map's figures.
-    """
-    nodes = [service(row) for row in services]
-    return TopologyWindow(
-        start_ns=over.start_ns,
-        end_ns=over.end_ns,
-        final=True,
-        services=[node for node, _ in nodes],
-        service_figures=[figures for _, figures in nodes],
-        relations=[relation(row) for row in relations],
-        lost=lost,
+    services, relations, losses = found
+    return answers.Topology(
+        start=moment(over.start_ns),
+        end=moment(over.end_ns),
+        live=False,
+        services=[
+            maps.node(
+                service(row),
+                figures.services.get(row["service_id"], maps.NO_SERVICE_SUMS),
+                states.get(("service", row["service"]), maps.UNKNOWN),
+            )
+            for row in services
+        ],
+        relations=[
+            maps.edge(
+                figures.relations.get(row["relation_id"], maps.NO_RELATION_SUMS),
+                states.get(("relation", row["relation"]), maps.UNKNOWN),
+                *RELATION(row),
+            )
+            for row in relations
+        ],
+        lost={row["cause"]: row["lost"] for row in losses},
     )
 
 
@@ -137,14 +173,14 @@ def endpoint(row: Row, seconds: float) -> answers.Endpoint:
     """
     Return an endpoint.
     """
-    figures = EndpointFigures(
+    return answers.Endpoint(
         service=row["service"],
-        protocol=row["protocol"],
         endpoint=row["endpoint"],
         name=row["name"],
-        provided=red(row),
+        protocol=row["protocol"],
+        rates=provided(row, seconds),
+        family=family_of(row["protocol"]),
     )
-    return maps.endpoint(figures, seconds)
 
 
 def instance(row: Row, seconds: float) -> answers.Instance:
@@ -165,14 +201,14 @@ def instance(row: Row, seconds: float) -> answers.Instance:
         listeners=row["listeners"],
         opaque=row["opaque"],
     )
-    return maps.instance(info, red(row), seconds)
+    return maps.instance(info, provided(row, seconds))
 
 
 def service_point(row: Row, step_s: int) -> answers.Point:
     """
     Return one step of a service's time line.
     """
-    return answers.Point(start=row["step"], rates=rates(red(row), step_s))
+    return answers.Point(start=row["step"], rates=provided(row, step_s))
 
 
 def relation_point(row: Row, step_s: int) -> answers.Point:
@@ -180,7 +216,7 @@ def relation_point(row: Row, step_s: int) -> answers.Point:
     Return one step of a relation's time line: as its caller saw it, or its callee where the caller is out of sight.
     """
     end = "client_" if row["client_requests"] else "server_"
-    return answers.Point(start=row["step"], rates=rates(red(row, end), step_s))
+    return answers.Point(start=row["step"], rates=provided(row, step_s, end))
 
 
 def span(row: Row) -> answers.SpanRecord:

@@ -34,10 +34,9 @@ from services.query_api.requests import (
     time_ns,
     time_range,
 )
-from services.query_api.security import is_loopback, read_tokens
 from services.query_api.store import Store
 from shared import subjects
-from shared.errors import ConfigError, Unavailable
+from shared.errors import Unavailable
 from shared.messages.alert import AlertCommand, Silence
 from shared.messages.control import ProbeCommand
 from shared.runtime.process import serving
@@ -45,15 +44,15 @@ from shared.units import S_NS, WINDOW_NS, WINDOW_S
 
 if TYPE_CHECKING:
     from services.query_api.config import QueryApi
-    from services.query_api.security import Role
     from shared.runtime.bus import Bus
     from shared.runtime.process import Shell
 
 
 RECENT_NS: Final = 3 * WINDOW_NS
 """A range that ends so lately has the newest colours."""
-KEPT_S: Final = 5.0
-KEPT_MAPS: Final = 8
+PAGE_RANGES_NS: Final = (300 * S_NS, 900 * S_NS, 3600 * S_NS, 6 * 3600 * S_NS)
+"""What the page's time menu offers, ending now."""
+LATELY_S: Final = 60.0
 DETAIL_ITEMS: Final = 200
 PAGE: Final = Path(__file__).parent / "ui" / "dist"
 
@@ -68,7 +67,7 @@ class Api:
         self._store: Final = store
         self._bus: Final = bus
         self._hub: Final = hub
-        self._drawn: dict[Range, tuple[float, answers.Topology]] = {}
+        self._asked_s = -LATELY_S
 
     async def topology(self, ask: questions.Map) -> answers.Topology:
         """
@@ -86,19 +85,27 @@ class Api:
 
     async def _stored(self, over: Range) -> answers.Topology:
         """
-        Return the map out of the tables; for a moment it is kept for others who ask for the same.
+        Return the map out of the tables.
         """
-        whole = await self._store.whole(over)
-        drawn_s, drawn = self._drawn.get(whole, (0.0, None))
-        if drawn is not None and time.monotonic() - drawn_s < KEPT_S:
-            return drawn
-        window = await self._store.window(whole)
-        states = await self._states(whole)
-        topology = await asyncio.to_thread(maps.draw, window, states, live=False)
-        if len(self._drawn) >= KEPT_MAPS:
-            del self._drawn[next(iter(self._drawn))]
-        self._drawn[whole] = time.monotonic(), topology
-        return topology
+        whole, edition = await self._store.whole(over)
+        self._asked_s = time.monotonic()
+        sums = await self._store.sums(whole, edition)
+        found, states = await asyncio.gather(self._store.found(whole, sums), self._states(whole))
+        return rows.topology(whole, found, sums, states)
+
+    async def stay_ready(self) -> None:
+        """
+        With each window that closes, add up what the page asks for, while somebody follows or has asked lately.
+        """
+        while True:
+            await self._hub.stirred.wait()
+            self._hub.stirred.clear()
+            if self._hub.clients or time.monotonic() - self._asked_s < LATELY_S:
+                with contextlib.suppress(Unavailable):
+                    await self._store.make_ready(PAGE_RANGES_NS, time.time_ns())
+
+    async def _whole(self, over: Range) -> Range:
+        return (await self._store.whole(over))[0]
 
     async def _states(self, over: Range) -> dict[tuple[str, str], answers.State]:
         if over.end_ns >= time.time_ns() - RECENT_NS and self._mirror.states:
@@ -137,7 +144,7 @@ class Api:
         node = next((node for node in topology.services if node.id == ask.service), None)
         if node is None:
             raise problems.no_such("service", ask.service)
-        over = await self._store.whole(time_range(ask.start, ask.end, time.time_ns()))
+        over = await self._whole(time_range(ask.start, ask.end, time.time_ns()))
         callers, dependencies = maps.relations_of(topology, ask.service)
         endpoints = questions.EndpointList(service=ask.service, limit=DETAIL_ITEMS)
         instances = questions.InstanceList(service=ask.service, limit=DETAIL_ITEMS)
@@ -155,7 +162,7 @@ class Api:
         """
         shape = (str, str, str) if ask.sort == "name" else (float, str, str)
         over = range_of(ask, time.time_ns(), shape)[0]
-        return await self._endpoints(ask, over if ask.cursor else await self._store.whole(over))
+        return await self._endpoints(ask, over if ask.cursor else await self._whole(over))
 
     async def service_endpoints(self, ask: questions.ServiceEndpointList) -> answers.Page[answers.Endpoint]:
         """
@@ -176,7 +183,7 @@ class Api:
         """
         over, after = range_of(ask, time.time_ns(), lists.BY_ID)
         if after is None:
-            return await self._instances(ask, await self._store.whole(over), "")
+            return await self._instances(ask, await self._whole(over), "")
         return await self._instances(ask, over, after[0])
 
     async def service_instances(self, ask: questions.ServiceInstanceList) -> answers.Page[answers.Instance]:
@@ -335,41 +342,18 @@ def _filled(points: list[answers.Point], over: Range, step: int) -> answers.Time
     return answers.TimeLine(step_s=step, points=filled(points, over.start_ns, until_ns, step))
 
 
-def _tokens(settings: QueryApi, shell: Shell) -> dict[str, Role]:
-    """
-    Return the tokens that the settings name.
-
-    Raises:
-        ConfigError: others may reach this service, and there are none; or the file cannot be read.
-    """
-    if not settings.tokens_file:
-        if is_loopback(settings.http_host):
-            return {}
-        raise ConfigError(
-            f"MESHLENS_HTTP_HOST is {settings.http_host}, which others can reach: name a file of tokens in "
-            'QUERY_API_TOKENS_FILE, {"<token>": "admin"}, or listen on 127.0.0.1'
-        )
-    path = Path(settings.tokens_file)
-    try:
-        text = path.read_bytes()
-        if path.stat().st_mode & 0o077:
-            shell.log.warning("tokens_file_is_open", path=str(path), remedy=f"chmod 600 {path}")
-    except OSError as error:
-        raise ConfigError(f"QUERY_API_TOKENS_FILE: cannot read {path}: {error.strerror}") from error
-    return read_tokens(text, str(path))
-
-
 async def serve(shell: Shell, settings: QueryApi) -> None:
     """
     Answer over HTTP, at once from the bus, and from the tables as soon as they are there.
     """
     mirror, totals, store = Mirror(), Totals(settings.metric_series), Store()
     hub = Hub(mirror, totals, settings.event_clients)
+    api = Api(mirror, store, shell.bus, hub)
     desk = web.Desk(
-        api=Api(mirror, store, shell.bus, hub),
+        api=api,
         hub=hub,
         gate=web.Gate(
-            tokens=_tokens(settings, shell),
+            tokens=web.tokens(settings, shell.log),
             bound=settings.http_host,
             names=tuple(name.strip().lower() for name in settings.host_names.split(",") if name.strip()),
         ),
@@ -381,6 +365,7 @@ async def serve(shell: Shell, settings: QueryApi) -> None:
     shell.health.exposed.append(lambda: web.exposed(totals.families(mirror.states.items())))
     await hub.listen(shell.bus)
     shell.spawn(_open(store, mirror, settings, shell), "database")
+    shell.spawn(api.stay_ready(), "ready")
     await serving(shell, settings)
 
 

@@ -9,6 +9,7 @@ import functools
 import mimetypes
 import secrets
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
@@ -16,15 +17,15 @@ from aiohttp import web
 
 from services.query_api import answers, problems, requests, security
 from services.query_api.routes import PREFIX, ROUTES
-from shared.errors import Malformed, Unavailable
+from shared.errors import ConfigError, Malformed, Unavailable
 from shared.runtime import exposition
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
-    from pathlib import Path
 
     from structlog.typing import FilteringBoundLogger
 
+    from services.query_api.config import QueryApi
     from services.query_api.live import Client
     from services.query_api.prometheus import Family, Labels
     from services.query_api.routes import Route
@@ -86,6 +87,30 @@ class Gate(msgspec.Struct, frozen=True):
         if role == security.Role.NOBODY:
             raise problems.Refused(401, "a token is needed: `Authorization: Bearer <token>`, or sign in on the page")
         raise problems.Refused(403, f"this needs the role {NAMES[needed]}; the token is for {NAMES[role]}")
+
+
+def tokens(settings: QueryApi, log: FilteringBoundLogger) -> dict[str, security.Role]:
+    """
+    Return the tokens that the settings name.
+
+    Raises:
+        ConfigError: others may reach this service, and there are none; or the file cannot be read.
+    """
+    if not settings.tokens_file:
+        if security.is_loopback(settings.http_host):
+            return {}
+        raise ConfigError(
+            f"MESHLENS_HTTP_HOST is {settings.http_host}, which others can reach: name a file of tokens in "
+            'QUERY_API_TOKENS_FILE, {"<token>": "admin"}, or listen on 127.0.0.1'
+        )
+    path = Path(settings.tokens_file)
+    try:
+        text = path.read_bytes()
+        if path.stat().st_mode & 0o077:
+            log.warning("tokens_file_is_open", path=str(path), remedy=f"chmod 600 {path}")
+    except OSError as error:
+        raise ConfigError(f"QUERY_API_TOKENS_FILE: cannot read {path}: {error.strerror}") from error
+    return security.read_tokens(text, str(path))
 
 
 class Following(Protocol):

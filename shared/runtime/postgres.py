@@ -48,12 +48,18 @@ def without_password(dsn: str) -> str:
 
 
 async def open_pool(
-    dsn: str, *, size: int = 4, waiting: Callable[[str], None] | None = None
+    dsn: str,
+    *,
+    size: int = 4,
+    waiting: Callable[[str], None] | None = None,
+    settings: dict[str, str] | None = None,
+    prepare: Callable[[Any], Awaitable[None]] | None = None,
 ) -> asyncpg.Pool[asyncpg.Record]:
     """
     Return a pool of at most *size* connections, waiting for as long as the server is away.
 
-    *waiting* is told once what is being waited for, and an empty text when that is over.
+    *waiting* is told once what is being waited for, and an empty text when that is over. Each connection has the
+    server's *settings*, and *prepare* makes it ready.
 
     Raises:
         ConfigError: the server refuses the role, or its database is not there.
@@ -68,6 +74,8 @@ async def open_pool(
                 command_timeout=30,
                 timeout=5,
                 max_inactive_connection_lifetime=60,
+                server_settings=settings,
+                init=prepare,
             )
         except REFUSED as error:
             raise ConfigError(f"PostgreSQL at {without_password(dsn)} refuses this role: {error}") from error

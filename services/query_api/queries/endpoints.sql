@@ -11,7 +11,7 @@ select
     f.duration_sum_ns,
     f.request_bytes,
     f.response_bytes,
-    f.duration::text as duration
+    f.duration
 from endpoints_between($1, $2) as f
 join endpoints as e using (endpoint_id)
 join services as s using (service_id)

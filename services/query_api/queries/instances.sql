@@ -19,7 +19,7 @@ select
     f.duration_sum_ns,
     f.request_bytes,
     f.response_bytes,
-    f.duration::text as duration
+    f.duration
 from instances as i
 join services as s using (service_id)
 left join instances_between($1, $2) as f using (instance_id)

@@ -1,11 +1,12 @@
--- How $1 to $2 is kept: the width of its first bucket, and the end of the newest closed window in it.
+-- How $1 to $2 is kept: the width of its first bucket, the end of the newest closed window in it; and the edition.
 select
     p.resolution,
     (
         select max(w.start) + interval '10 seconds'
         from windows as w
         where w.start < $2
-    ) as closed
+    ) as closed,
+    (select e.number from map_edition as e) as edition
 from pieces_between($1, $2) as p
 order by p.lower
 limit 1

@@ -8,7 +8,7 @@ select
     sum(f.client_duration_sum_ns)::bigint as client_duration_sum_ns,
     sum(f.client_request_bytes)::bigint as client_request_bytes,
     sum(f.client_response_bytes)::bigint as client_response_bytes,
-    sum(f.client_duration)::text as client_duration,
+    sum(f.client_duration) as client_duration,
     sum(f.server_requests)::bigint as server_requests,
     sum(f.server_errors)::bigint as server_errors,
     sum(f.server_client_errors)::bigint as server_client_errors,
@@ -16,7 +16,7 @@ select
     sum(f.server_duration_sum_ns)::bigint as server_duration_sum_ns,
     sum(f.server_request_bytes)::bigint as server_request_bytes,
     sum(f.server_response_bytes)::bigint as server_response_bytes,
-    sum(f.server_duration)::text as server_duration
+    sum(f.server_duration) as server_duration
 from relation_figures as f
 cross join roll_up
 where f.relation_id = (select r.relation_id from relations as r where r.relation = $1)

@@ -8,7 +8,7 @@ select
     sum(f.duration_sum_ns)::bigint as duration_sum_ns,
     sum(f.request_bytes)::bigint as request_bytes,
     sum(f.response_bytes)::bigint as response_bytes,
-    sum(f.duration)::text as duration
+    sum(f.duration) as duration
 from service_figures as f
 cross join roll_up
 where f.service_id = (select s.service_id from services as s where s.service = $1)

@@ -47,8 +47,8 @@ async def live(session: aiohttp.ClientSession, bus: Bus) -> dict[str, Any]:
 
     async def shown() -> dict[str, Any] | None:
         topology: dict[str, Any] = await get(session, "/topology")
-        colours = {node["id"]: node["state"]["own"] for node in topology["services"]}
-        return topology if colours.get("cart") == "red" and topology["relations"] else None
+        colours = {edge["id"]: edge["state"]["own"] for edge in topology["relations"]}  # the tables have no such colour
+        return topology if colours.get(shop.CART) == "yellow" else None
 
     found: dict[str, Any] = await until(shown)
     return found

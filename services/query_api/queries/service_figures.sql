@@ -1,0 +1,26 @@
+-- What each service did between $1 and $2.
+select
+    f.service_id,
+    f.requests,
+    f.errors,
+    f.client_errors,
+    f.no_responses,
+    f.duration_sum_ns,
+    f.request_bytes,
+    f.response_bytes,
+    f.duration,
+    f.opened,
+    f.closed,
+    f.bytes_sent,
+    f.bytes_received,
+    f.segments_sent,
+    f.retransmits,
+    f.resets_sent,
+    f.resets_received,
+    f.listen_overflows,
+    f.connect,
+    f.rtt,
+    f.failed,
+    f.drops,
+    f.own_side
+from services_between($1, $2) as f
