@@ -23,6 +23,7 @@ sys.stdin.readline()
 """
 SLEEPS = "import time; time.sleep(600)"
 SPINS = "import time; end = time.monotonic() + 600\nwhile time.monotonic() < end: pass"
+TICKS = "import time\nfor _ in range(600_000): time.sleep(0.001)"
 LIMIT_S = 20.0
 
 
@@ -74,6 +75,16 @@ def test_a_child_that_works_keeps_its_family_from_rest() -> None:
     close(parent)
 
 
+def test_who_wakes_by_a_timer_rests_between_its_turns() -> None:
+    """
+    A child that wakes a thousand times a second does not keep its family from rest.
+    """
+    parent, _ = started(TICKS)
+    with ended([parent.pid], LIMIT_S):
+        assert Rest().wait([parent.pid], LIMIT_S)
+    close(parent)
+
+
 def test_what_has_run_between_two_looks_has_not_rested() -> None:
     """
     A sleeper that was woken and sleeps again is not taken for one that has slept all the time.
@@ -122,4 +133,4 @@ def gone(pid: int) -> bool:
     """
     Return whether *pid* has ended, reaped or not.
     """
-    return all(told.startswith(("Z", "X")) for told in look([pid]).values())
+    return all(state in ("Z", "X") for state, _, _ in look([pid]).values())

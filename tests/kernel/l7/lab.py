@@ -79,13 +79,14 @@ class Lab:
         """
         self.kernel.map("l7_sample_budget").write(bytes(4), struct.pack("<q", samples))
 
-    def observe(self, pid: int, instance: int) -> None:
+    def observe(self, pid: int, instance: int, *, busy: bool = False) -> None:
         """
-        Put a process in scope, with what it executes and asks from now on.
+        Put a process in scope, with what it executes and asks from now on; do not wait for its rest if it is *busy*.
         """
         if pid != os.getpid():
             self._others.add(pid)
-        self.settle()
+        if not busy:
+            self.settle()
         self.kernel.map("instances").write(struct.pack("<I", pid), struct.pack("<II", instance, pid))
 
     def ignore(self, pid: int) -> None:
