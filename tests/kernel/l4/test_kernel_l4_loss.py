@@ -69,14 +69,16 @@ sys.stdin.read()
 """
 
 SLOW_SENDER = """
-import socket, sys
+import fcntl, socket, sys, termios, time
 c = socket.create_connection((sys.argv[1], int(sys.argv[2])))
 for part in (7, int(sys.argv[3]) - 7):
     sys.stdin.readline()
     for _ in range(part // 1000):
         c.sendall(b"x" * 1000)
     c.sendall(b"x" * (part % 1000))
-    print("sent")
+    while any(fcntl.ioctl(c, termios.TIOCOUTQ, bytes(4))):
+        time.sleep(0.005)
+    print("acknowledged")
 while c.recv(1):
     pass
 c.close()
@@ -191,6 +193,7 @@ def test_drops_of_nobody_are_counted_by_reason(lab: Lab) -> None:
     lab.watch(f"netns:{inside}")
     for netns, datagrams in ((inside, 13), (outside, 7)):
         lab.program(STRAY, datagrams, netns=netns).finish()
+    lab.until(lambda: sum(lab.drops_outside().values()) >= 13, "the drops")
 
     assert {"no_socket": 13} == lab.drops_outside()
     assert [] == lab.series()
