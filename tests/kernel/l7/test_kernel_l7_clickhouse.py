@@ -23,7 +23,7 @@ from tests.kernel.l7.clickhouse_server import ClickHouse, running
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.kernel.l7.lab import Lab
+    from tests.kernel.l7.lab import DEADLINE_S, Lab
 
 pytestmark = pytest.mark.kernel
 
@@ -220,7 +220,7 @@ def test_a_connection_that_ends_leaves_no_response(lab: Lab, server: ClickHouse)
     """
     lab.observe(os.getpid(), 7)
     try:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=9) as connection:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S) as connection:
             connection.sendall(HELLO)
             connection.recv(999)
             connection.sendall(query(b"select sleep(0.5)"))

@@ -18,7 +18,7 @@ import pytest
 from shared.messages.kernel import Outcome, Protocol
 from shared.protocols import mask, protocols
 from tests.kernel.l7.http2 import names, statuses
-from tests.kernel.l7.lab import accepts, free_port, requests_of
+from tests.kernel.l7.lab import DEADLINE_S, accepts, free_port, requests_of
 
 if TYPE_CHECKING:
     from tests.kernel.l7.lab import Lab
@@ -65,7 +65,7 @@ def ask(lab: Lab, peer: str, port: int, *words: object, observed: bool = True) -
     Run the Go client to its end; return what it saw.
     """
     program = lab.run(peer, "ask", f"127.0.0.1:{port}", *words, observed=observed)
-    assert program.wait(40) == 0
+    assert program.wait(2 * DEADLINE_S) == 0
     return (lab.folder / f"{len(lab.programs) - 1}.log").read_text().strip()
 
 
@@ -161,14 +161,14 @@ def test_etcd_is_called_by_its_services(lab: Lab) -> None:
     lab.until(lambda: accepts(port), "etcd")
     ask = ["env", "ETCDCTL_API=3", "etcdctl", f"--endpoints=127.0.0.1:{port}"]
     for number in range(13):
-        assert lab.run(*ask, "put", f"/a/{number}", "s3cr3t").wait(20) == 0
+        assert lab.run(*ask, "put", f"/a/{number}", "s3cr3t").wait(DEADLINE_S) == 0
     for number in range(7):
-        assert lab.run(*ask, "get", f"/a/{number}").wait(20) == 0
+        assert lab.run(*ask, "get", f"/a/{number}").wait(DEADLINE_S) == 0
     watch = lab.run(*ask, "watch", "/a/1")
     lab.until(lambda: any(one.protocol is Protocol.GRPC for one in lab.called(port, Protocol.GRPC)), "calls")
-    assert lab.run(*ask, "put", "/a/1", "s3cr3t").wait(20) == 0
+    assert lab.run(*ask, "put", "/a/1", "s3cr3t").wait(DEADLINE_S) == 0
     watch.terminate()
-    watch.wait(10)
+    watch.wait(DEADLINE_S)
     lab.until(lambda: requests_of(lab.served(port, Protocol.GRPC)) >= 21, "all calls")
 
     known = names(lab)
@@ -194,7 +194,7 @@ def test_grpc_of_python_is_counted(lab: Lab, peer: str) -> None:
         "asked = [call.future(b'\\n\\x05apple', metadata=(('x-key', 's3cr3t' * 20),)) for _ in range(29)]\n"
         "[one.result() for one in asked]; c.close()\n"
     )
-    assert lab.run(sys.executable, "-c", client).wait(20) == 0
+    assert lab.run(sys.executable, "-c", client).wait(DEADLINE_S) == 0
     lab.until(lambda: requests_of(lab.served(port, Protocol.GRPC)) >= 29, "all calls")
 
     assert [{0: 29}] * 2 == [statuses(of(port, Protocol.GRPC)) for of in (lab.served, lab.called)]

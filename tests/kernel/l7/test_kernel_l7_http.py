@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from shared.messages.kernel import OVERFLOW_ENDPOINT, Outcome, Protocol
-from tests.kernel.l7.lab import accepts, free_port, requests_of
+from tests.kernel.l7.lab import DEADLINE_S, accepts, free_port, requests_of
 
 if TYPE_CHECKING:
     from tests.kernel.l7.lab import Lab
@@ -108,7 +108,7 @@ def test_a_load_generator_and_the_server_agree_with_the_kernel(lab: Lab) -> None
     port = nginx(lab)
 
     def served() -> int:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/count", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/count", timeout=DEADLINE_S) as answer:
             return int(re.findall(r"\d+", answer.read().decode())[3])
 
     before = served()

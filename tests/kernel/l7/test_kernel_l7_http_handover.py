@@ -14,7 +14,7 @@ import pytest
 
 from shared.messages.kernel import Outcome, Protocol
 from tests.kernel.l7.conftest import chosen_protocols
-from tests.kernel.l7.lab import accepts, free_port, requests_of
+from tests.kernel.l7.lab import DEADLINE_S, accepts, free_port, requests_of
 
 if TYPE_CHECKING:
     import socket
@@ -123,7 +123,7 @@ def test_an_upgrade_to_http2(lab: Lab) -> None:
     lab.until(lambda: accepts(port), "apache2")
     pages = [f"http://127.0.0.1:{port}/page"] * 7
     words = ["curl", "-s", "--http2", "-w", "opened %{num_connects} code %{http_code} ", *pages]
-    said = subprocess.run(words, check=False, capture_output=True, timeout=10).stdout
+    said = subprocess.run(words, check=False, capture_output=True, timeout=DEADLINE_S).stdout
     opened = sum(int(number) for number in re.findall(rb"opened (\d)", said))
     answered = said.count(b"code 200")  # curl sends some on connections that Apache is about to close
 

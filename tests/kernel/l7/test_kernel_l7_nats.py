@@ -13,7 +13,7 @@ import nats
 import pytest
 
 from shared.messages.kernel import Protocol
-from tests.kernel.l7.lab import accepts, free_port
+from tests.kernel.l7.lab import DEADLINE_S, accepts, free_port
 from tests.kernel.l7.tally import served
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ async def test_publications_and_deliveries_are_one_way(lab: Lab) -> None:
             await client.flush()
     await client.flush()
     for _ in range(1009):
-        await subscription.next_msg(5)
+        await subscription.next_msg(DEADLINE_S)
     await client.close()
 
     found = served(lab, port, Protocol.NATS, 2 * 1009 + 54)
@@ -123,10 +123,10 @@ async def test_requests_have_their_replies(lab: Lab) -> None:
     await other.subscribe("orders.create", cb=answer)
     await other.flush()
     for _ in range(101):
-        await client.request("orders.create", b"x", timeout=5)
+        await client.request("orders.create", b"x", timeout=DEADLINE_S)
     for _ in range(7):
         with pytest.raises(nats.errors.NoRespondersError):
-            await client.request("orders.nobody", b"x", timeout=5)
+            await client.request("orders.nobody", b"x", timeout=DEADLINE_S)
     await client.close()
     await other.close()
 

@@ -19,7 +19,7 @@ from services.probe_manager.unanswered import swept, to_sweep
 from shared.messages.kernel import Outcome, Protocol
 from tests.compiled import COMPILED
 from tests.kernel.l7.conftest import chosen_protocols
-from tests.kernel.l7.lab import DEFINES, Lab, free_port, requests_of
+from tests.kernel.l7.lab import DEADLINE_S, DEFINES, Lab, free_port, requests_of
 
 pytestmark = pytest.mark.kernel
 
@@ -67,8 +67,8 @@ def test_dns_queries_are_paired_by_their_number(lab: Lab) -> None:
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two,
     ):
-        one.settimeout(5)
-        two.settimeout(5)
+        one.settimeout(DEADLINE_S)
+        two.settimeout(DEADLINE_S)
         one.connect(("127.0.0.1", port))
         for number in range(0, 504, 2):
             one.send(query(number, "www.ok.test"))

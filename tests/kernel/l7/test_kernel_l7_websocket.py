@@ -14,7 +14,7 @@ import pytest
 from websockets.sync.client import connect
 
 from shared.messages.kernel import Outcome, Protocol
-from tests.kernel.l7.lab import accepts, free_port, requests_of
+from tests.kernel.l7.lab import DEADLINE_S, accepts, free_port, requests_of
 
 if TYPE_CHECKING:
     import socket
@@ -124,7 +124,7 @@ def test_messages_of_both_sides_are_counted(lab: Lab) -> None:
                 client.send(b"\0" * 7919 * number)
                 client.recv()
             for _ in range(7):
-                client.ping().wait(5)
+                client.ping().wait(DEADLINE_S)
     finally:
         lab.ignore(os.getpid())
 

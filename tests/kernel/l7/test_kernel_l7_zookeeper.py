@@ -19,7 +19,7 @@ import pytest
 
 from shared.messages.kernel import Protocol
 from tests.data.zookeeper.server import command, transaction
-from tests.kernel.l7.lab import free_port
+from tests.kernel.l7.lab import DEADLINE_S, free_port
 from tests.kernel.l7.tally import exchange, served
 
 kazoo = pytest.importorskip("kazoo.client")
@@ -94,7 +94,7 @@ def test_what_a_client_asks_is_counted_by_operation_and_path(lab: Lab, server: t
         client.get("/app", watch=fired.append)
         client.set("/app", b"y" * 1000)
         waiting = [client.get_async("/app") for _ in range(211)]
-        assert {1000} == {len(one.get(timeout=10)[0]) for one in waiting}
+        assert {1000} == {len(one.get(timeout=DEADLINE_S)[0]) for one in waiting}
         for number in range(31):
             assert client.exists(f"/app/{number}") is None
         transaction(client, "/app/one", "/app/two")
