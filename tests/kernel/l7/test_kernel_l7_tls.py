@@ -181,7 +181,7 @@ def built(protocol: str) -> bool:
     return chosen is None or protocol in chosen
 
 
-@pytest.mark.skipif(not built("http2"), reason="built without HTTP/2")
+@pytest.mark.skipif(not built("http2"), reason="optional: this run was told to do without HTTP/2")
 def test_http2_inside_tls(secure: Secure) -> None:
     """
     What both ends agree on by ALPN is read as HTTP/2: every request of one connection, at both ends.
@@ -286,7 +286,7 @@ POSTGRES: Final = Path("/usr/lib/postgresql/15/bin")
 STATEMENTS: Final = "\\set a random(1, 1000)\nselect :a + 1;\nselect count(*) from pg_class where oid = :a;\n"
 
 
-@pytest.mark.skipif(not (POSTGRES / "postgres").exists(), reason="there is no postgres: apt-get install postgresql")
+@pytest.mark.skipif(not (POSTGRES / "postgres").exists(), reason="optional: no postgres: apt-get install postgresql")
 def test_postgresql_over_tls(secure: Secure) -> None:
     """
     PostgreSQL goes over to TLS when asked, and each statement inside is counted as pgbench counts it, at both ends.
