@@ -16,7 +16,7 @@ from shared.protocols._base import Parsed, WireProtocol
 from shared.protocols._collapse import ID, is_id, may_stay
 from shared.protocols._http2_heads import Heads
 from shared.protocols.http1 import NAME_LIMIT
-from shared.protocols.http2 import is_grpc
+from shared.protocols.http2 import claims
 
 UNNAMED: Final = "gRPC"
 """The name of a call whose path is not told."""
@@ -46,8 +46,8 @@ class Grpc(WireProtocol):
         """
         Return how sure it is: as sure as HTTP/2 where content type or status say so, else not at all.
         """
-        claim = _http2_heads.claim(request, response)
-        return claim if claim and is_grpc(_http2_heads.heads(request, response)) else 0.0
+        claim, grpc = claims(request, response)
+        return claim if grpc else 0.0
 
     def mask(self, request: bytes, response: bytes) -> tuple[bytes, bytes]:
         """

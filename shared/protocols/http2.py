@@ -6,6 +6,7 @@ https://www.rfc-editor.org/rfc/rfc9113
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 from shared.errors import Malformed
@@ -35,8 +36,8 @@ class Http2(WireProtocol):
         """
         Return how sure it is: every frame has to be one, and the headers say most.
         """
-        claim = _http2_heads.claim(request, response)
-        return claim * 0.8 if claim and is_grpc(_http2_heads.heads(request, response)) else claim
+        claim, grpc = claims(request, response)
+        return claim * 0.8 if grpc else claim
 
     def mask(self, request: bytes, response: bytes) -> tuple[bytes, bytes]:
         """
@@ -79,6 +80,15 @@ class Http2(WireProtocol):
 
 
 PROTOCOL: WireProtocol = Http2()
+
+
+@functools.lru_cache(maxsize=8)
+def claims(request: bytes, response: bytes) -> tuple[float, bool]:
+    """
+    Return how sure it is that both heads are HTTP/2, and whether they carry gRPC: both protocols ask, one by one.
+    """
+    claim = _http2_heads.claim(request, response)
+    return claim, claim > 0 and is_grpc(_http2_heads.heads(request, response))
 
 
 def is_grpc(heads: Heads) -> bool:
