@@ -209,6 +209,8 @@ class Encrypted:
         library = self._libraries[version]
         if library.obstacle and program:
             seen.obstacle = library.obstacle
+        elif library.kind == "BoringSSL" and not library.hooks:  # whatever else is hooked, this is not
+            seen.obstacle = libraries.BORINGSSL
         if not library.hooks:
             return
         programs = self._programs()

@@ -35,7 +35,7 @@ class Library(msgspec.Struct, frozen=True):
     """
 
     kind: str
-    """`OpenSSL`, `GnuTLS`, `Go`; empty when it holds nothing that can be hooked."""
+    """`OpenSSL`, `GnuTLS`, `Go`; `BoringSSL` where that cannot be hooked; else empty."""
     hooks: tuple[Hook, ...] = ()
     obstacle: str = ""
     """Why its plain text cannot be seen, for the reader; empty when it can or when there is none."""
@@ -60,11 +60,14 @@ GNUTLS: Final = {
 END: Final = "uretprobe__end"
 _WITHOUT_END: Final = "uprobe__free"
 _X86_64: Final = 62
-_WORTH: Final = re.compile(r"(?:ssl|tls|crypto|node|netty_tcnative|conscrypt)", re.IGNORECASE)
+_WORTH: Final = re.compile(r"(?:ssl|tls|crypto|node|netty_tcnative|conscrypt|grpc)", re.IGNORECASE)
 _JAVA: Final = re.compile(r"/libjvm\.so$")
 JAVA: Final = "Java encrypts in compiled bytecode, which has no function to attach to"
 STRIPPED: Final = "its TLS library is part of the program and has no symbols"
-RUSTLS: Final = "rustls has no functions whose arguments are laid down"
+RUSTLS: Final = (
+    "rustls moves its bytes apart from the calls that are handed plain text, so their connection is not known"
+)
+BORINGSSL: Final = "a library has BoringSSL built in, without symbols"
 BUILT_IN: Final = {b"rustls": RUSTLS, b"BoringSSL": STRIPPED, b"OpenSSL 1.": STRIPPED, b"OpenSSL 3.": STRIPPED}
 """Words among a program's constants that tell of a library in it."""
 NOT_HOOKED: Final = frozenset({JAVA, STRIPPED, RUSTLS})
@@ -113,7 +116,8 @@ def _built_in(elf: Elf) -> Library:
     if constants is None or constants.size > _MOST_CONSTANTS:
         return NOTHING
     text = elf.read(constants.offset, constants.size)
-    return Library("", (), next((why for word, why in BUILT_IN.items() if word in text), ""))
+    why = next((why for word, why in BUILT_IN.items() if word in text), "")
+    return Library("BoringSSL" if b"BoringSSL" in text else "", (), why)
 
 
 def _go(elf: Elf) -> Library:

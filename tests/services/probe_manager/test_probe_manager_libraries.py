@@ -225,3 +225,19 @@ def test_a_library_within_the_program_is_named(tmp_path: Path, constant: str, ex
         assert libraries.Library("", (), expected) == libraries.examine(descriptor)
     finally:
         os.close(descriptor)
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="there is no gcc: apt-get install gcc")
+def test_boringssl_within_a_library_is_told(tmp_path: Path) -> None:
+    """
+    A process that has loaded BoringSSL without symbols says so, though its other TLS library can be hooked.
+    """
+    own("libssl")
+    (tmp_path / "main.c").write_text('const char *version(void) { return "BoringSSL"; }\n')
+    library = str(tmp_path / "libgrpc.so")
+    subprocess.run(["gcc", "-s", "-shared", "-fPIC", "-o", library, str(tmp_path / "main.c")], check=True, timeout=60)
+    ctypes.CDLL(library)
+    encrypted = Encrypted(dict, whole_host=False)
+    encrypted.look({os.getpid(): 7})
+
+    assert [f"1 process: {libraries.BORINGSSL}"] == encrypted.words()
