@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from shared.protocols._base import TEXT_LIMIT
-from shared.protocols._collapse import cover
+from shared.protocols._collapse import ID, cover, may_stay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +80,12 @@ class Dialect(NamedTuple):
 
 NOTHING: Final = "\N{REPLACEMENT CHARACTER}"
 """In place of a NUL, which no store takes."""
+
+CARD: Final = 12
+"""A name with so many digits is a number."""
+_WORDS: Final = re.compile(rb"[ _.-]")
+_LATIN: Final = bytes(c if c < 0x80 else ord("a") for c in range(256))
+"""Letters of other scripts are letters."""
 
 _PLAIN: Final = (
     rb"|(?P<PARAMETER>\$[0-9]++)"
@@ -226,6 +232,9 @@ def mask(out: bytearray, start: int, end: int, dialect: Dialect = STANDARD) -> N
         elif token.kind is Kind.STRING:
             cover(out, low, high)
         elif token.kind in (Kind.WORD, Kind.QUOTED):
+            if token.kind is Kind.QUOTED and _is_secret(sql[token.start : token.end]):
+                inside = sql[token.start + 1 : token.end].rstrip(sql[token.start : token.start + 1])
+                cover(out, start + token.start + 1, start + token.start + 1 + len(inside))
             word = sql[token.start : token.end].upper()
             first = first or word
             if assigned:  # the value of SET may be a bare word; behind a slash, a star would begin a comment
@@ -269,10 +278,19 @@ def describe(sql: bytes, dialect: Dialect = STANDARD) -> Statement:
     )
 
 
+def _is_secret(quoted: bytes) -> bool:
+    """
+    Return whether a quoted name is a value that was put in the wrong quotes: a token, an address, a number as long as a card's.
+    """
+    name = quoted.strip(b'"`').translate(_LATIN)
+    digits = len(name) - len(name.translate(None, b"0123456789"))
+    return digits >= CARD or not all(map(may_stay, _WORDS.split(name)))
+
+
 def _plain(kind: Kind, raw: bytes) -> str:
     if kind is Kind.SPACE:
         return " "
-    if kind in (Kind.STRING, Kind.NUMBER):
+    if kind in (Kind.STRING, Kind.NUMBER) or (kind is Kind.QUOTED and _is_secret(raw)):
         return "?"
     return raw.decode("utf-8", "replace")
 
@@ -375,5 +393,7 @@ class _Summary:
             self.targets[-1] = f"{self.targets[-1]}.{self._name(raw)}"[:TEXT_LIMIT]
 
     def _name(self, raw: bytes) -> str:
+        if raw[:1] in (b'"', b"`") and _is_secret(raw):
+            return ID
         name = raw.strip(b'"`')[:64].decode("utf-8", "replace").replace("\0", NOTHING)
         return name if raw.startswith(b'"') and not self._folds else name.lower()

@@ -16,7 +16,7 @@ import msgspec
 from shared.errors import Malformed
 from shared.messages.kernel import Outcome, Protocol
 from shared.protocols._base import Parsed, WireProtocol, blank
-from shared.protocols._collapse import ID, collapsed
+from shared.protocols._collapse import ID, collapsed, may_stay
 
 HEADER: Final = struct.Struct("!HHHHHH")
 PREFIX: Final = 2
@@ -51,6 +51,10 @@ CALLER_AT_FAULT: Final = frozenset({1, 3})
 """FORMERR and NXDOMAIN; every other code but NOERROR is the server's failure."""
 
 OPEN_DATA: Final = frozenset({1, 2, 5, 12, 28})
+NAMES: Final = frozenset({2, 5, 12})
+"""Types whose data is a name."""
+TOKEN: Final = 12
+"""A label of this length that is an id is a token; shorter ones tell pods and shards apart."""
 """Records whose data may leave the node: addresses and names of hosts."""
 
 
@@ -338,7 +342,37 @@ def _mask(message: bytes, *, response: bool) -> bytes:
     for record in records:
         if record.type not in OPEN_DATA:
             out[record.start : record.end] = bytes(record.end - record.start)
+    _cover_names(out, header, records)
     return bytes(out)
+
+
+def _cover_names(out: bytearray, header: Header, records: list[Record]) -> None:
+    """
+    Overwrite the labels in *out* that are tokens or people.
+    """
+    at = HEADER.size
+    for _ in range(header.questions):
+        at = _cover_name(out, at) + QUESTION.size
+    for record in records:
+        _cover_name(out, at)
+        if record.type in NAMES:
+            _cover_name(out, record.start)
+        at = record.end
+
+
+def _cover_name(out: bytearray, at: int) -> int:
+    """
+    Overwrite what must not stay of the name at *at*, and return where it ends.
+    """
+    for _ in range(LABELS_LIMIT):
+        size = out[at] if at < len(out) else 0
+        if size == 0 or size > 63:
+            return at + (2 if size > 63 else 1)
+        label = bytes(out[at + 1 : at + 1 + size])
+        if not may_stay(label) and (size >= TOKEN or b"@" in label):
+            out[at + 1 : at + 1 + len(label)] = b"0" * len(label)
+        at += 1 + size
+    return at
 
 
 def _answers(message: bytes, header: Header) -> list[str]:
@@ -349,7 +383,7 @@ def _answers(message: bytes, header: Header) -> list[str]:
             break
         if (record.type, len(data)) in ((1, 4), (28, 16)):
             shown.append(str(ipaddress.ip_address(data)))
-        elif record.type in (2, 5, 12):
+        elif record.type in NAMES:
             try:
                 shown.append(_name(message, record.start)[0])
             except Malformed:
