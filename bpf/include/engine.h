@@ -10,7 +10,7 @@
 
 #include "http2_kind.h"
 #include "joined.h"
-#include "messages.h"
+#include "recognise.h"
 
 #define ENDED_TURNS 8 /* requests that one program ends; it can call itself often enough for MAX_IN_FLIGHT of them */
 
@@ -58,39 +58,45 @@ static __always_inline u32 on_bytes(struct conn *conn, void *sk, struct call_reg
 }
 
 /*
- * Takes up to *turns_each* turns with *turn*. True when there is more and the program has to call itself; the kernel lets it do that
- * 33 times, after which the place in the stream is lost.
+ * One turn takes a byte of a header with *turn*, or passes over what it announced; false when there is no more to do. follow_*name*
+ * takes turns. True when there is more and the program has to call itself.
  */
-#define FOLLOW(name, turns_each, again, turn, partial)                                                                 \
+#define FOLLOW(name, number, most, again, turn, partial)                                                               \
+	static __always_inline bool follow_turn_##name(struct turns *turns)                                            \
+	{                                                                                                              \
+		volatile struct follow *follow = turns->reading;                                                       \
+		volatile struct follower *way = turns->way;                                                            \
+		struct conn *conn = turns->conn;                                                                       \
+                                                                                                                       \
+		if (!(again) && way->skip)                                                                             \
+			follow_skip(way, follow);                                                                      \
+		if (!(again) && follow->chunk_at >= follow->chunk_bytes)                                               \
+			return follow_refill((struct follow *)follow) || follow_end(conn, way, follow, partial);       \
+		if (turn(conn, turns->sk, way, follow))                                                                \
+			return true;                                                                                   \
+		follow->more = 0;                                                                                      \
+		follow_lost(conn);                                                                                     \
+		return false;                                                                                          \
+	}                                                                                                              \
+                                                                                                                       \
 	static __always_inline bool follow_##name(void *sk)                                                            \
 	{                                                                                                              \
 		volatile struct follow *follow = follow_here();                                                        \
-		volatile struct follower *way;                                                                         \
-		struct conn *conn;                                                                                     \
+		struct turns turns;                                                                                    \
                                                                                                                        \
 		if (!follow)                                                                                           \
 			return false;                                                                                  \
-		sk = sk ? sk : (void *)follow->sock;                                                                   \
-		conn = conn_find(sk);                                                                                  \
-		if (!conn)                                                                                             \
+		turns.sk = sk ? sk : (void *)follow->sock;                                                             \
+		turns.conn = conn_find(turns.sk);                                                                      \
+		if (!turns.conn)                                                                                       \
 			return false;                                                                                  \
-		way = follow->request ? &conn->ways[0] : &conn->ways[1];                                               \
-		for (int i = 0; i < turns_each; i++) {                                                                      \
-			if (!(again) && way->skip)                                                                     \
-				follow_skip(way, follow);                                                              \
-			if (!(again) && follow->chunk_at >= follow->chunk_bytes) {                                     \
-				if (!follow_refill((struct follow *)follow))                                           \
-					return follow_end(conn, way, follow, partial);                                 \
-				continue;                                                                              \
-			}                                                                                              \
-			if (!turn(conn, sk, way, follow)) {                                                            \
-				follow_lost(conn);                                                                     \
-				return false;                                                                          \
-			}                                                                                              \
-		}                                                                                                      \
-		if (++follow->turns < MAX_TAIL_CALLS)                                                                  \
-			return true;                                                                                   \
-		follow_lost(conn);                                                                                     \
+		turns.reading = follow;                                                                                \
+		turns.way = follow->request ? &turns.conn->ways[0] : &turns.conn->ways[1];                             \
+		follow->more = 1;                                                                                      \
+		TAKE_TURNS(number, most, &turns, follow_turn_##name);                                                  \
+		if (!follow->more || ++follow->turns < MAX_TAIL_CALLS)                                                 \
+			return follow->more;                                                                           \
+		follow_lost(turns.conn);                                                                               \
 		return false;                                                                                          \
 	}
 
@@ -112,8 +118,20 @@ static __always_inline u32 on_bytes(struct conn *conn, void *sk, struct call_reg
 
 ONCE(take_dns, dns_datagram(conn, sk, follow))
 
-FOLLOW(redis, REDIS_TURNS, false, redis_turn, follow->request ? way->count : 0)
-FOLLOW(postgresql, PG_TURNS, way->state == PG_AGAIN, pg_turn, 0)
+FOLLOW(redis, PROTOCOL_REDIS, REDIS_TURNS, false, redis_turn, follow->request ? way->count : 0)
+FOLLOW(postgresql, PROTOCOL_POSTGRESQL, PG_TURNS, way->state == PG_AGAIN, pg_turn, 0)
+
+#ifdef LOOPS
+int loop__2(u64 *ctx)
+{
+	return !follow_turn_postgresql(turns_of(ctx));
+}
+
+int loop__3(u64 *ctx)
+{
+	return !follow_turn_redis(turns_of(ctx));
+}
+#endif
 
 /* Nothing is known of the socket any more. */
 static __always_inline void conn_forget(void *sk)

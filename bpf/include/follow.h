@@ -11,11 +11,11 @@
 
 #include "pairing.h"
 #include "text.h"
+#include "turns.h"
 
 enum match { MATCH_NO, MATCH_MORE, MATCH_YES };
 
 #define CHUNK_BYTES 256
-#define MAX_TAIL_CALLS 32
 
 struct follow {
 	u64 now;
@@ -30,6 +30,8 @@ struct follow {
 	u32 turns; /* how often the program has called itself */
 	u32 settled;
 	u32 sent; /* 1: by the process that is watched */
+	u32 more; /* to do: the turns were used up */
+	u32 unused;
 	u8 chunk[2 * CHUNK_BYTES]; /* the upper half stays empty */
 };
 
@@ -98,8 +100,12 @@ static __always_inline bool follow_refill(struct follow *follow)
 	follow->chunk_bytes = 0;
 	follow->chunk_address = follow->view.at;
 	asm volatile("" : "+r"(take));
-	if (take > CHUNK_BYTES || read_user(follow->chunk, take, follow->view.at))
+	if (take > CHUNK_BYTES)
 		return false;
+	if (read_user(follow->chunk, take, follow->view.at)) {
+		follow->view.seen = false;
+		return false;
+	}
 	follow->chunk_bytes = take;
 	view_skip(&follow->view, take);
 	return true;
@@ -150,6 +156,11 @@ static __always_inline bool follow_end(struct conn *conn, volatile struct follow
 	volatile struct pending *pending = pending_here();
 	s32 unclaimed = follow->bytes - follow->named - partial;
 
+	follow->more = 0;
+	if (!follow->view.seen) {
+		follow_lost(conn);
+		return false;
+	}
 	if (unclaimed < 0)
 		unclaimed = 0;
 	way->ahead = follow->named + unclaimed - follow->bytes;

@@ -6,7 +6,7 @@
  * A protocol is one header in bpf/l7. It says FRAMED_PROTOCOL(name, number, rank) and defines
  *
  *   NAME_HEADER                                           bytes without which nothing can be said
- *   NAME_TURNS                                            messages in one run of the program, as many as the verifier follows
+ *   NAME_TURNS                                            messages in one run of the program where there is no bpf_loop (turns.h)
  *   enum match name_match(conn, f)                        is the head in *f* the beginning of a connection, or of a message?
  *   u32 name_message(conn, sk, f)                         takes the message whose head is in *f*
  *
@@ -54,7 +54,7 @@ static __always_inline void framed_begin(struct conn *conn, void *sk, struct vie
 	f->thread = thread;
 	f->request = request;
 	f->sent = sent;
-	f->turns = f->late = f->credited = f->spoken = 0;
+	f->turns = f->taken = f->late = f->credited = f->spoken = 0;
 	f->bytes = bytes;
 	f->place = conn->passed[sent] - bytes;
 	asm volatile("" : "+r"(earlier));
@@ -94,8 +94,12 @@ static __always_inline bool framed_fill(volatile struct framed *f)
 		take = f->view.here;
 	asm volatile("%0 &= 255" : "+r"(have));
 	asm volatile("" : "+r"(take));
-	if (take > FRAME_HEAD_BYTES || read_user((void *)&f->head[have], take, f->view.at))
+	if (take > FRAME_HEAD_BYTES)
 		return false;
+	if (read_user((void *)&f->head[have], take, f->view.at)) {
+		f->view.seen = false;
+		return false;
+	}
 	f->have = have + take;
 	return true;
 }
@@ -134,13 +138,27 @@ static __always_inline void framed_next(volatile struct follower *way, volatile 
 	f->before -= length;
 }
 
-/* The call is through: keeps the head of the message that is not complete. */
-static __always_inline void framed_end(struct conn *conn, void *sk, volatile struct framed *f)
+/* The messages cannot be told apart any more. */
+static __always_inline bool framed_lost(struct conn *conn, void *sk, volatile struct framed *f)
+{
+	f->next = 0;
+	follow_lost(conn);
+	if (conn->by_id)
+		pipeline_forget(sk);
+	conn->by_id = 0;
+	return false;
+}
+
+/* The call is through: keeps the head of the message that is not complete. Bytes that cannot be read end all that is known. */
+static __always_inline bool framed_end(struct conn *conn, void *sk, volatile struct framed *f)
 {
 	volatile struct pending *pending = pending_here();
 	struct request *newest;
 	struct kept *store;
 
+	f->next = 0;
+	if (!f->view.seen)
+		return framed_lost(conn, sk, f);
 	if (f->have) {
 		store = l7_kept_of(sk, true);
 		if (store && f->request) {
@@ -154,7 +172,7 @@ static __always_inline void framed_end(struct conn *conn, void *sk, volatile str
 		}
 	}
 	if (!f->late || !pending)
-		return;
+		return false;
 	newest = f->request && !conn->by_id ? newest_request(conn, sk) : NULL;
 	if (newest)
 		newest->bytes += f->late;
@@ -164,81 +182,93 @@ static __always_inline void framed_end(struct conn *conn, void *sk, volatile str
 		conn->owed_back += f->late;
 	else
 		late_bytes(pending, conn, f->request ? f->late : 0, f->request ? 0 : f->late);
-}
-
-/* Nothing is in flight any more. */
-static __always_inline void framed_reset(struct conn *conn, void *sk)
-{
-	if (conn->by_id)
-		pipeline_forget(sk);
-	conn->by_id = 0;
+	return false;
 }
 
 /* The bytes contradict the protocol: it is not tried again on this connection. */
-static __always_inline void framed_wrong(struct conn *conn, void *sk, u32 number)
+static __always_inline bool framed_wrong(struct conn *conn, void *sk, volatile struct framed *f, u32 number)
 {
 	conn->refused |= 1ULL << (number & 63);
-	follow_lost(conn);
-	framed_reset(conn, sk);
+	return framed_lost(conn, sk, f);
+}
+
+/* No program's number: the turns are used up. */
+#define FRAMED_AGAIN 64
+
+/* The head says to which program the message's direction belongs. */
+static __always_inline bool framed_open(struct turns *turns, void *sk, volatile struct framed *f)
+{
+	u64 back = f->request;
+
+	turns->sk = sk ? sk : (void *)f->sock;
+	turns->conn = conn_find(turns->sk);
+	if (!turns->conn)
+		return false;
+	asm volatile("%0 ^= 1" : "+r"(back));
+	asm volatile("%0 &= 1" : "+r"(back)); /* one pointer for the verifier to follow, not two */
+	turns->reading = f;
+	turns->way = &turns->conn->ways[back];
+	f->next = FRAMED_AGAIN;
+	return true;
+}
+
+/* The turns are over. Returns the program that goes on, 0 when the call is through or the place in the stream is lost. */
+static __always_inline u32 framed_close(struct turns *turns, volatile struct framed *f, u32 number)
+{
+	if (f->next != FRAMED_AGAIN)
+		return f->next;
+	if (++f->turns < MAX_TAIL_CALLS)
+		return number;
+	return framed_lost(turns->conn, turns->sk, f);
 }
 
 /*
- * Takes up to *turns_each* messages with *take*. Returns the program that goes on, 0 when the call is through; a program can call
- * itself MAX_TAIL_CALLS times, after which the place in the stream is lost.
+ * One turn takes a message with *name*_message, more of its head, or a piece of what is passed over; false when there is no more to
+ * do. framed_*name* takes turns, and returns the program that goes on.
  */
-#define FRAMED(name, number, header, turns_each)                                                                       \
+#define FRAMED(name, number, header, most)                                                                             \
+	static __always_inline bool framed_turn_##name(struct turns *turns)                                            \
+	{                                                                                                              \
+		volatile struct framed *f = turns->reading;                                                            \
+		volatile struct follower *way = turns->way;                                                            \
+		struct conn *conn = turns->conn;                                                                       \
+		u32 asked;                                                                                             \
+                                                                                                                       \
+		f->taken++;                                                                                            \
+		if (f->need < header)                                                                                  \
+			f->need = header;                                                                              \
+		if (way->skip && framed_skip(way, f) && way->skip)                                                     \
+			return true;                                                                                   \
+		if (way->skip || (f->have < f->need && !framed_fill(f)))                                               \
+			return framed_end(conn, turns->sk, f);                                                         \
+		if (f->have < f->need)                                                                                 \
+			return true;                                                                                   \
+		asked = name##_message(conn, turns->sk, f);                                                            \
+		f->settled = asked;                                                                                    \
+		asked = f->settled;                                                                                    \
+		if (asked > FRAME_HEAD_BYTES || (asked && asked <= f->have))                                           \
+			return framed_wrong(conn, turns->sk, f, number);                                               \
+		f->need = asked;                                                                                       \
+		if (asked)                                                                                             \
+			return true;                                                                                   \
+		framed_next(way, f);                                                                                   \
+		if (conn->protocol == number)                                                                          \
+			return true;                                                                                   \
+		if (!(FOLLOWED_BY_FRAMES >> (conn->protocol & 63) & 1))                                                \
+			return framed_end(conn, turns->sk, f);                                                         \
+		f->next = conn->protocol;                                                                              \
+		return false;                                                                                          \
+	}                                                                                                              \
+                                                                                                                       \
 	static __always_inline u32 framed_##name(void *sk)                                                             \
 	{                                                                                                              \
 		volatile struct framed *f = framed_here();                                                             \
-		volatile struct follower *way;                                                                         \
-		struct conn *conn;                                                                                     \
-		u32 asked;                                                                                             \
-		u64 back;                                                                                              \
+		struct turns turns;                                                                                    \
                                                                                                                        \
-		if (!f)                                                                                                \
+		if (!f || !framed_open(&turns, sk, f))                                                                 \
 			return 0;                                                                                      \
-		sk = sk ? sk : (void *)f->sock;                                                                        \
-		conn = conn_find(sk);                                                                                  \
-		if (!conn)                                                                                             \
-			return 0;                                                                                      \
-		back = f->request;                                                                                     \
-		asm volatile("%0 ^= 1" : "+r"(back));                                                                  \
-		asm volatile("%0 &= 1" : "+r"(back)); /* one pointer for the verifier to follow, not two */            \
-		way = &conn->ways[back];                                                                               \
-		for (int i = 0; i < turns_each; i++) {                                                                 \
-			if (f->need < header)                                                                          \
-				f->need = header;                                                                      \
-			if (way->skip && framed_skip(way, f) && way->skip)                                             \
-				continue;                                                                              \
-			if (way->skip || (f->have < f->need && !framed_fill(f))) {                                     \
-				framed_end(conn, sk, f);                                                               \
-				return 0;                                                                              \
-			}                                                                                              \
-			if (f->have < f->need)                                                                         \
-				continue;                                                                              \
-			asked = name##_message(conn, sk, f);                                                           \
-			f->settled = asked;                                                                            \
-			asked = f->settled;                                                                            \
-			if (asked > FRAME_HEAD_BYTES || (asked && asked <= f->have)) {                                 \
-				framed_wrong(conn, sk, number);                                                        \
-				return 0;                                                                              \
-			}                                                                                              \
-			f->need = asked;                                                                               \
-			if (asked)                                                                                     \
-				continue;                                                                              \
-			framed_next(way, f);                                                                           \
-			if (conn->protocol == number)                                                                  \
-				continue;                                                                              \
-			if (FOLLOWED_BY_FRAMES >> (conn->protocol & 63) & 1)                                           \
-				return conn->protocol;                                                                 \
-			framed_end(conn, sk, f);                                                                       \
-			return 0;                                                                                      \
-		}                                                                                                      \
-		if (++f->turns < MAX_TAIL_CALLS)                                                                       \
-			return number;                                                                                 \
-		follow_lost(conn);                                                                                     \
-		framed_reset(conn, sk);                                                                                \
-		return 0;                                                                                              \
+		TAKE_TURNS(number, most, &turns, framed_turn_##name);                                                  \
+		return framed_close(&turns, f, number);                                                                \
 	}
 
 #include "framed_calls.h"

@@ -24,11 +24,13 @@ struct framed {
 	u32 request; /* 1: bytes towards the server */
 	u32 sent; /* 1: by the process that is watched */
 	u32 turns; /* how often the program has called itself */
+	u32 taken; /* turns in all */
 	u32 late; /* bytes that belong to what is counted already, or to the newest request */
 	u32 credited; /* this message's bytes were given to a request or a response */
 	u32 settled;
 	u32 spoken; /* which protocol the series is of, where one connection carries several; 0: the connection's */
 	u32 bytes; /* of the whole call */
+	u32 next; /* program that goes on */
 	u64 run_endpoint; /* run.h: as it was when the run began; the other direction may begin one meanwhile */
 	u8 head[2 * FRAME_HEAD_BYTES]; /* the upper half stays empty */
 };

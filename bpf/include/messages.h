@@ -13,8 +13,9 @@
 
 FRAMED_HEADERS
 
-/* Appends what comes next to the head, from so many pieces at most. */
-#define GATHERED_PIECES 8
+#define GATHERED_PIECES 2 /* of an iovec, in which nearly every head lies */
+
+/* Appends what comes next to the head. */
 static __always_inline void head_gather(struct conn *conn, struct view *view)
 {
 	u64 have, take;
@@ -96,16 +97,6 @@ static __always_inline bool is_followed(struct conn *conn)
 	return FOLLOWED >> (conn->protocol & 63) & 1;
 }
 
-/* Which framed protocol the head speaks, 0 when none; f->settled: further bytes may tell. */
-static __always_inline u32 framed_match(struct conn *conn, volatile struct framed *f)
-{
-	enum match match;
-
-	f->settled = 0;
-	FRAMED_MATCHERS
-	return 0;
-}
-
 /* Bytes back that no request asked for, of a protocol that is not known. */
 static __always_inline void answer_unknown(volatile struct pending *pending, struct conn *conn, u32 bytes)
 {
@@ -113,45 +104,6 @@ static __always_inline void answer_unknown(volatile struct pending *pending, str
 		lost_count(LOST_ATTACHED_MIDSTREAM);
 	conn->midstream = 0;
 	late_bytes(pending, conn, 0, bytes);
-}
-
-/*
- * Asks the framed protocols whose the connection's head is. Returns the program that goes on. A request that was taken for one of a
- * protocol without a name is taken back: the protocol knows better where requests begin.
- */
-static __always_inline u32 recognise(void *sk)
-{
-	volatile struct framed *f = framed_here();
-	volatile struct pending *pending = pending_here();
-	struct conn *conn;
-	u32 number;
-
-	if (!f || !pending)
-		return 0;
-	sk = sk ? sk : (void *)f->sock;
-	conn = conn_find(sk);
-	if (!conn)
-		return 0;
-	bpf_probe_read_kernel((void *)f->head, FRAME_HEAD_BYTES, conn->head);
-	f->have = conn->head_bytes;
-	number = framed_match(conn, f);
-	f->have = f->before;
-	if (number) {
-		if (f->request)
-			request_unpush(conn);
-		conn->gathering = 0;
-		conn->protocol = number;
-		return number;
-	}
-	conn->gathering = f->settled ? f->request ? GATHERS_REQUEST : GATHERS_GREETING : 0;
-	if (conn->gathering)
-		return 0;
-#ifndef BEGINNING /* of a probe whose other protocols are still to come: they are to be asked as well */
-	conn->infer_tries++;
-#endif
-	if (!f->request)
-		answer_unknown(pending, conn, f->bytes);
-	return 0;
 }
 
 /*
@@ -176,6 +128,8 @@ static __always_inline u32 stream_request(volatile struct pending *pending, stru
 	pending->earlier = conn->head_bytes;
 	head_gather(conn, view);
 	pending->settled = conn->infer_tries < INFER_TRIES ? head_judge(conn) : MATCH_NO;
+	if (pending->settled == MATCH_MORE && view->left && conn->head_bytes < REQUEST_HEAD_BYTES)
+		pending->settled = MATCH_NO; /* it lies in more pieces */
 	conn->gathering = pending->settled == MATCH_MORE;
 	if (pending->settled != MATCH_NO)
 		return pending->settled == MATCH_YES ? conn->protocol : 0;
@@ -197,6 +151,10 @@ static __always_inline u32 stream_response(volatile struct pending *pending, str
 		conn->protocol = PROTOCOL_HTTP1;
 		conn->gathering = 0;
 		return PROTOCOL_HTTP1;
+	}
+	if (in_flight(conn) && conn->gathering == GATHERS_REQUEST && conn->protocol == PROTOCOL_UNKNOWN) {
+		pending->earlier = 0;
+		return RECOGNISE;
 	}
 	if (in_flight(conn)) {
 		pending_begin(pending, pending->now, bytes, view->at, view_ready(view) ? view->here : 0);

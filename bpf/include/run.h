@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Runs of like one-way messages: one call may bring a thousand of them, more than there are turns. The beginning of the last
- * one-way message is kept; what follows it and begins alike is only counted, and put into its series at once, without samples.
+ * Runs of like one-way messages: one call may bring a thousand of them, more than a kernel without bpf_loop has turns. The beginning
+ * of the last one-way message is kept; what follows it and begins alike is only counted, and put into its series at once, without
+ * samples.
  *
  * The beginning lies in the connection's `line`, which only HTTP uses otherwise.
  */

@@ -128,7 +128,7 @@ static __always_inline void view_open(struct view *view, struct conn *conn, stru
 	}
 }
 
-/* Goes on to the next piece, which may be an empty one, when this one is used up; false when there is none. */
+/* Goes on to the next piece, which may be an empty one, when this one is used up; false when there is none to be read. */
 static __always_inline bool view_ready(struct view *view)
 {
 	struct user_piece piece = {};
@@ -137,8 +137,10 @@ static __always_inline bool view_ready(struct view *view)
 		return false;
 	if (view->here)
 		return true;
-	if (!view->next || bpf_probe_read_user(&piece, sizeof(piece), (void *)view->next))
+	if (!view->next || bpf_probe_read_user(&piece, sizeof(piece), (void *)view->next)) {
+		view->seen = false;
 		return false;
+	}
 	view->next += sizeof(piece);
 	view->at = piece.base;
 	view->here = piece.length < view->left ? piece.length : view->left;

@@ -20,7 +20,7 @@ FRAMED_PROTOCOL(http, PROTOCOL_HTTP1, 1)
 
 #define HTTP_HEADER 1
 #define HTTP_TURNS 6
-#define HTTP_SEARCH_RUNS 16 /* of the program, in one call, in which a response is looked for */
+#define HTTP_SEARCH_TURNS 96 /* in one call, in which a response is looked for */
 #define ANSWER_BYTES 12 /* "HTTP/1.1 200" */
 
 /* Are the first bytes, of which there are *bytes*, the word of *length*, or may they become it? */
@@ -263,7 +263,7 @@ static __always_inline u32 http_before(struct conn *conn, void *sk, volatile str
 	way->state = HTTP_LOOSE;
 	f->scratch[STEP_FRESH] = 0;
 	f->scratch[STEP_SEARCH] = 1;
-	if (in_flight(conn) && f->turns < HTTP_SEARCH_RUNS)
+	if (in_flight(conn) && f->taken < HTTP_SEARCH_TURNS)
 		return 0;
 	f->length = http_remaining(f);
 	return FRAME_TAKEN;

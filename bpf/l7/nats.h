@@ -8,9 +8,6 @@
  * subject is its response. Everything else is one-way, unless the client asked for a word on every line (verbose). PING is answered
  * by PONG; the server's own PING and its INFO are not counted. The endpoint is the verb with the subject, ids collapsed, an
  * inbox as one.
- *
- * One call may bring a thousand publications that differ in their size alone, but only some 70 different lines: beyond that the
- * place in the stream is lost, and so stated.
  */
 #ifndef MESHLENS_NATS_H
 #define MESHLENS_NATS_H

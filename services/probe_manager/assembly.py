@@ -37,7 +37,7 @@ _MATCHER: Final = re.compile(
     r"^\tif \(!\(conn->refused >> (\w+)_number & 1\)\) \{\n.*?^\t\}\n", re.MULTILINE | re.DOTALL
 )
 _FUNCTION: Final = re.compile(r"^int (\w+)\(u64 \*ctx\)\n\{.*?^\}\n", re.MULTILINE | re.DOTALL)
-_PLACE: Final = re.compile(r"tail__(?:sock_recv_length|sys_exit|uprobe)__(\d+)$")
+_PLACE: Final = re.compile(r"(?:tail__(?:sock_recv_length|sys_exit|uprobe)|loop)__(\d+)$")
 RECOGNISE: Final = 62
 """The place of the program that asks all matchers; `bpf/include/framed.h` has the same number."""
 
@@ -76,6 +76,13 @@ _MATCHER_TEXT: Final = """\
 	}}
 """
 _PROGRAM_TEXT: Final = """\
+#ifdef LOOPS
+int loop__{slot}(u64 *ctx)
+{{
+	return !framed_turn_{name}(turns_of(ctx));
+}}
+#endif
+
 int tail__{tracepoint}__{slot}(u64 *ctx)
 {{
 	u32 next = framed_{name}({sock});

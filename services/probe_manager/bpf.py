@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from services.probe_manager.linking import function_types, opaque_types
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 _SYSCALLS: Final = {"x86_64": (321, 324), "aarch64": (280, 283)}
@@ -259,7 +261,7 @@ def create_map(name: str, shape: Shape) -> Map:
     """
     types = (0, 0, 0)
     if shape.type == SK_STORAGE:
-        types = (_opaque_types(shape.value_bytes), 1, 3)
+        types = (_load_types(opaque_types(shape.value_bytes)), 1, 3)
     head = struct.pack("<5I", shape.type, shape.key_bytes, shape.value_bytes, shape.entries, shape.flags)
     tail = struct.pack("<II16sI3I", 0, 0, name.encode()[:15], 0, *types)
     try:
@@ -269,33 +271,31 @@ def create_map(name: str, shape: Shape) -> Map:
             os.close(types[0])
 
 
-def _opaque_types(value_bytes: int) -> int:
-    # Socket storage wants BTF for its key and its value: type 1 int, 2 u8, 3 u8[value_bytes].
-    integer = struct.pack("<IIII", 1, 1 << 24, 4, 1 << 24 | 32)
-    byte = struct.pack("<IIII", 5, 1 << 24, 1, 8)
-    array = struct.pack("<IIIIII", 0, 3 << 24, 0, 2, 1, value_bytes)
-    types, strings = integer + byte + array, b"\0int\0u8\0"
-    header = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(types), len(types), len(strings))
-    blob = _buffer(header + types + strings)
+def _load_types(types: bytes) -> int:
+    blob = _buffer(types)
     return _call(_BTF_LOAD, struct.pack("<QQIII", ctypes.addressof(blob), 0, len(blob), 0, 0) + b"\0" * 4)
 
 
-def load_program(name: str, code: bytes, kind: int, attach_type: int = 0, attach_btf_id: int = 0) -> int:
+def load_program(
+    name: str, code: bytes, kind: int, attach_type: int = 0, attach_btf_id: int = 0, starts: Sequence[int] = (0,)
+) -> int:
     """
-    Return the file descriptor of a verified program.
+    Return the file descriptor of a verified program whose functions begin at *starts*.
 
     Raises:
         OSError: the kernel refuses it; *strerror* ends with the end of the verifier's log.
     """
     license_text, held = _buffer(b"GPL\0"), _buffer(code)
+    types, places = function_types(starts)
+    described, btf = _buffer(places), _load_types(types)
 
     def attributes(log_level: int, log: ctypes.Array[ctypes.c_char] | None) -> bytes:
         log_at, log_bytes = (ctypes.addressof(log), len(log)) if log is not None else (0, 0)
         return (
             struct.pack("<IIQQ", kind, len(code) // 8, ctypes.addressof(held), ctypes.addressof(license_text))
             + struct.pack("<IIQII", log_level, log_bytes, log_at, 0, 0)
-            + struct.pack("<16sIIII", name.encode()[:15], 0, attach_type, 0, 0)
-            + struct.pack("<QIIQIII", 0, 0, 0, 0, 0, attach_btf_id, 0)
+            + struct.pack("<16sIIII", name.encode()[:15], 0, attach_type, btf, 8)
+            + struct.pack("<QIIQIII", ctypes.addressof(described), len(starts), 0, 0, 0, attach_btf_id, 0)
         )
 
     try:
@@ -307,6 +307,8 @@ def load_program(name: str, code: bytes, kind: int, attach_type: int = 0, attach
         except OSError:
             tail = log.value[-4000:].decode(errors="replace").strip()
             raise OSError(refusal.errno, f"{os.strerror(refusal.errno or 0)}: {tail}") from None
+    finally:
+        os.close(btf)
 
 
 def attach_raw(program: int, tracepoint: str | None) -> int:

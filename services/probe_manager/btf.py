@@ -23,6 +23,7 @@ _MAGIC: Final = 0xEB9F
 _INT, _PTR, _ARRAY, _STRUCT, _UNION, _ENUM, _FUNC_PROTO = 1, 2, 3, 4, 5, 6, 13
 _VAR, _DATASEC, _DECL_TAG, _ENUM64 = 14, 15, 17, 19
 _NAMED: Final = re.compile(r"\b(?:OFF_)?([A-Za-z]\w*?)__(\w+)|\bSIZEOF_(\w+)")
+_HELPER: Final = re.compile(r"\bHAS_(\w+)")
 _KIND_NAMES: Final = {"typedef": 8, "func": 12, "struct": _STRUCT}
 
 
@@ -77,9 +78,10 @@ class Btf:
         Return a figure for each `OFF_<struct>__<field>` and `SIZEOF_<struct>` that *source* names and this kernel has.
 
         The prefix may be missing, where a macro of *source* puts it there. A field that begins within a byte also has
-        a `BIT_<struct>__<field>`, its first bit.
+        a `BIT_<struct>__<field>`, its first bit. `HAS_<function>` is 1 where the kernel has the function.
         """
-        found: dict[str, int] = {}
+        helpers = set(_HELPER.findall(source))
+        found = {f"HAS_{name}": 1 for name in helpers if self.type_id("func", name) is not None}
         for structure, field, sized in set(_NAMED.findall(source)):
             value = self.size(sized) if sized else self.offset(structure, field)
             if value is not None:

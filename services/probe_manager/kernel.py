@@ -31,6 +31,7 @@ from services.probe_manager import bpf
 from services.probe_manager.assembly import SOURCES, assemble, framed_protocols, parts
 from services.probe_manager.btf import Btf
 from services.probe_manager.compiler import Compiled, Unit
+from services.probe_manager.linking import linked
 from services.probe_manager.loaded import FALLBACK, PREFERRED, Loaded, Part, RefusedError
 from services.probe_manager.programs import ITERATOR, RAW, TAIL, TYPED, USER, hook, place, point, target, with_maps
 from services.probe_manager.shelf import Shelf
@@ -323,11 +324,9 @@ class Kernel:
         Load every function: the kernel checks them, which takes most of a start, on all processors at once.
         """
         descriptors = {item.marker: self._make(name, item.shape) for name, item in compiled.maps.items()}
+        functions = linked({function: with_maps(code, descriptors) for function, code in compiled.functions.items()})
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            waiting = {
-                function: pool.submit(self._program, function, with_maps(code, descriptors))
-                for function, code in compiled.functions.items()
-            }
+            waiting = {function: pool.submit(self._program, function, *code) for function, code in functions.items()}
         programs: dict[str, int] = {}
         refused: dict[str, OSError] = {}
         for function, done in waiting.items():
@@ -356,11 +355,11 @@ class Kernel:
         table = self.map(f"tails_{point(function)}")
         table.write(place(function).to_bytes(4, "little"), program.to_bytes(4, "little"))
 
-    def _program(self, function: str, code: bytes) -> int:
+    def _program(self, function: str, code: bytes, starts: list[int]) -> int:
         if function.startswith((*USER, f"{TAIL}uprobe__")):
-            return bpf.load_program(point(function), code, bpf.KPROBE)
+            return bpf.load_program(point(function), code, bpf.KPROBE, starts=starts)
         if function.startswith(RAW):
-            return bpf.load_program(point(function), code, bpf.RAW_TRACEPOINT)
+            return bpf.load_program(point(function), code, bpf.RAW_TRACEPOINT, starts=starts)
         if function.startswith((TYPED, TAIL)):
             kind, name, attach_type = "typedef", f"btf_trace_{point(function)}", bpf.TRACE_RAW_TP
         else:
@@ -368,7 +367,7 @@ class Kernel:
         type_id = self._btf.type_id(kind, name)
         if type_id is None:
             raise OSError(errno.ENOENT, f"this kernel has no {hook(function)}")
-        return bpf.load_program(point(function), code, bpf.TRACING, attach_type, type_id)
+        return bpf.load_program(point(function), code, bpf.TRACING, attach_type, type_id, starts)
 
     def _link(self, function: str, program: int) -> int:
         if function.startswith(ITERATOR):
