@@ -280,7 +280,7 @@ def describe(sql: bytes, dialect: Dialect = STANDARD) -> Statement:
 
 def _is_secret(quoted: bytes) -> bool:
     """
-    Return whether a quoted name is a value that was put in the wrong quotes: a token, an address, a number as long as a card's.
+    Return whether a quoted name is a value in the wrong quotes: a token, an address, a number as long as a card's.
     """
     name = quoted.strip(b'"`').translate(_LATIN)
     digits = len(name) - len(name.translate(None, b"0123456789"))
