@@ -34,7 +34,7 @@ def main(words: list[str]) -> int:
     if words:
         sys.stderr.write(f"{SERVICE}: unknown words {' '.join(words)}; known are --doctor and --cleanup\n")
         return 2
-    return run(SERVICE, ProbeManager, serve)
+    return run(SERVICE, ProbeManager, serve, at_once=True)
 
 
 def remove_pins(folder: Path) -> None:

@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
         text = msgspec.json.format(msgspec.json.encode(document(metadata.version("meshlens"))), indent=2)
         sys.stdout.write(text.decode() + "\n")
         return 0
-    return run("query-api", QueryApi, serve)
+    return run("query-api", QueryApi, serve, at_once=True)
 
 
 if __name__ == "__main__":

@@ -71,21 +71,49 @@ class Delivery(Generic[M]):
 
 class Bus:
     """
-    One connection to NATS, which comes back by itself.
+    One connection to NATS, which comes back by itself; until NATS is reached for the first time, nothing leaves.
     """
 
-    def __init__(self, client: Client) -> None:
-        self._client: Final = client
-        self._jetstream: Final[JetStreamContext] = client.jetstream(timeout=PUBLISH_TIMEOUT_S)
+    def __init__(self, client: Client | None = None) -> None:
+        self._reached: Final = asyncio.Event()
+        self._wanted: list[tuple[str, Callable[[Msg], Awaitable[None]]]] = []
         self.malformed = 0
         """Messages that were not what their subject promises: dropped and counted."""
+        if client is not None:
+            self._attach(client)
+
+    def _attach(self, client: Client) -> None:
+        self._client = client
+        self._jetstream: JetStreamContext = client.jetstream(timeout=PUBLISH_TIMEOUT_S)
+        self._reached.set()
+
+    async def reach(
+        self, url: str, *, name: str, user: str = "", password: str = "", waiting: Callable[[str], None] | None = None
+    ) -> None:
+        """
+        Connect, for as long as it takes; what was subscribed to before is heard from then on.
+
+        Raises:
+            ConfigError: NATS refuses the credentials, or has no JetStream.
+        """
+        found = await connect(url, name=name, user=user, password=password, waiting=waiting)
+        self._attach(found._client)
+        while self._wanted:
+            await self._subscribe(*self._wanted.pop(0))
+
+    @property
+    def reached(self) -> bool:
+        """
+        Return whether there ever was a connection.
+        """
+        return self._reached.is_set()
 
     @property
     def connected(self) -> bool:
         """
         Return whether the connection stands now.
         """
-        return self._client.is_connected
+        return self.reached and self._client.is_connected
 
     @property
     def max_payload_bytes(self) -> int:
@@ -102,6 +130,7 @@ class Bus:
             Unavailable: NATS is away or refuses because the stream is full; the message may or may not be stored.
         """
         headers = {"Nats-Msg-Id": key} if key else None
+        self._must_be_reached()
         try:
             await self._jetstream.publish(
                 subject.name, subject.encode(message), timeout=PUBLISH_TIMEOUT_S, headers=headers
@@ -113,7 +142,7 @@ class Bus:
         """
         Send *message* to whoever listens now; return whether it left.
         """
-        if not self._client.is_connected:
+        if not self.connected:
             return False
         try:
             await self._client.publish(subject.name, subject.encode(message))
@@ -134,12 +163,23 @@ class Bus:
                 return
             await handle(message)
 
-        await self._client.subscribe(subject.name, cb=received, pending_msgs_limit=10_000)
+        await self._subscribe(subject.name, received)
+
+    async def _subscribe(self, name: str, received: Callable[[Msg], Awaitable[None]]) -> None:
+        if self.reached:
+            await self._client.subscribe(name, cb=received, pending_msgs_limit=10_000)
+        else:
+            self._wanted.append((name, received))
+
+    def _must_be_reached(self) -> None:
+        if not self.reached:
+            raise Unavailable("NATS was not reached yet: see /readyz")
 
     async def consume(self, subject: Subject[M], service: str, *, most: int = 64) -> AsyncIterator[Delivery[M]]:
         """
         Yield the messages that *service* has not yet acknowledged, oldest first, until this connection is closed.
         """
+        await self._reached.wait()
         while True:
             try:
                 subscription = await self._jetstream.pull_subscribe_bind(durable=service, stream=subject.stream)
@@ -166,6 +206,7 @@ class Bus:
         Raises:
             Unavailable: NATS does not answer.
         """
+        self._must_be_reached()
         try:
             information = await self._jetstream.consumer_info(subject.stream, service)
         except GONE as error:
@@ -179,6 +220,7 @@ class Bus:
         Raises:
             Unavailable: nobody answers in time.
         """
+        self._must_be_reached()
         try:
             raw = await self._client.request(request.name, request.ask.encode(message), timeout=timeout_s)
         except NoRespondersError as error:
@@ -201,7 +243,7 @@ class Bus:
             with contextlib.suppress(*GONE):
                 await raw.respond(request.answer.encode(await handle(message)))
 
-        await self._client.subscribe(request.name, cb=received)
+        await self._subscribe(request.name, received)
 
     async def prepare(self) -> None:
         """
@@ -249,8 +291,9 @@ class Bus:
         """
         Say goodbye.
         """
-        with contextlib.suppress(*GONE):
-            await self._client.close()
+        if self.reached:
+            with contextlib.suppress(*GONE):
+                await self._client.close()
 
 
 async def _fetch(subscription: JetStreamContext.PullSubscription, most: int) -> list[Msg]:

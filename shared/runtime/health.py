@@ -61,8 +61,9 @@ class Health:
         Say what is being waited for; an empty *what* says that it is over.
         """
         if what:
+            if self._waits.get(key) != what:
+                self._log.warning("waiting", what=what)
             self._waits[key] = what
-            self._log.warning("waiting", what=what)
         elif self._waits.pop(key, None) is not None:
             self._log.info("waiting_over", key=key)
 

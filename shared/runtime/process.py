@@ -61,9 +61,11 @@ class Shell:
         self.tasks.create_task(work, name=name)
 
 
-def run(service: str, kind: type[C], serve: Callable[[Shell, C], Awaitable[None]]) -> int:
+def run(service: str, kind: type[C], serve: Callable[[Shell, C], Awaitable[None]], *, at_once: bool = False) -> int:
     """
     Run *service* until a signal ends it, and return the exit status.
+
+    It serves as soon as NATS is reached; *at_once* even before, for what has work to do without.
     """
     try:
         settings = config_module.load(kind, service, os.environ)
@@ -73,7 +75,7 @@ def run(service: str, kind: type[C], serve: Callable[[Shell, C], Awaitable[None]
         return EXIT_CONFIG
     status = 0
     try:
-        asyncio.run(_live(service, settings, log, serve))
+        asyncio.run(_live(service, settings, log, serve, at_once=at_once))
     except* Stopped:
         log.info("stopped")
     except* ConfigError as refusals:
@@ -84,19 +86,24 @@ def run(service: str, kind: type[C], serve: Callable[[Shell, C], Awaitable[None]
 
 
 async def _live(
-    service: str, settings: C, log: FilteringBoundLogger, serve: Callable[[Shell, C], Awaitable[None]]
+    service: str, settings: C, log: FilteringBoundLogger, serve: Callable[[Shell, C], Awaitable[None]], *, at_once: bool
 ) -> None:
     health = health_module.Health(service, settings.node_name(), log)
     application = web.Application(client_max_size=1024 * 1024)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_until_signal(), name="signals")
-        bus = await bus_module.connect(
+        bus = bus_module.Bus()
+        reaching = bus.reach(
             settings.nats_url,
             name=service,
             user=settings.nats_user,
             password=settings.nats_password,
             waiting=lambda what: health.waiting(what, key="nats"),
         )
+        if at_once:
+            tasks.create_task(reaching, name="nats")
+        else:
+            await reaching
         shell = Shell(bus, health, log, application)
         shell.tasks = tasks
         tasks.create_task(_heartbeat(shell), name="heartbeat")
@@ -126,7 +133,7 @@ async def serving(shell: Shell, settings: config_module.Common) -> None:
 async def _heartbeat(shell: Shell) -> None:
     connected = True
     while True:
-        if shell.bus.connected != connected:
+        if shell.bus.reached and shell.bus.connected != connected:
             connected = shell.bus.connected
             shell.health.waiting("" if connected else "NATS (connection lost)", key="nats")
         await shell.bus.emit(subjects.STATUS, shell.health.status())
