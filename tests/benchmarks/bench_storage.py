@@ -2,8 +2,11 @@
 How much a day of figures takes in PostgreSQL, and how fast the map comes out of it.
 
 Generates a day of a system of 100 services and 1,000 relations at every resolution, as long as each is kept, with the
-schema and the partitions of topology-builder, and asks what query-api asks, over ranges from a minute to the day that
-end at random times. `python -m tests.benchmarks.bench_storage`
+schema and the partitions of topology-builder. Then windows close every ten seconds, and a real query-api is asked for
+the map over HTTP: by an open page, for the live map and for the last 5 min to 6 h, which query-api adds up when a
+window closes; and over ranges from a minute to six hours (a day) that end at random times, each asked for the first
+time, which nothing has prepared, and once more. Times are until the last byte of the whole map, 1.4 MB of JSON.
+`python -m tests.benchmarks.bench_storage`
 """
 
 from __future__ import annotations
@@ -21,14 +24,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import asyncpg
 
 from deploy.local import ports
+from deploy.local.nats import NatsServer
 from deploy.local.postgres import PostgresServer, ensure_database
+from services.query_api.store import QUERIES, SETTINGS
 from services.topology_builder import rollup
-from services.topology_builder.packing import numeric
+from services.topology_builder.packing import from_numeric, numeric
 from services.topology_builder.rows import COLUMNS, RED, TCP, at
 from services.topology_builder.store import Store
-from shared.histogram import BUCKETS, lower_bound_ns
-from shared.runtime import postgres
-from shared.units import MS_NS, S_NS
+from shared.histogram import BUCKETS, lower_bound_ns, to_flat
+from shared.messages.topology import Red, RelationFigures, Service, ServiceFigures, Tcp, TopologyWindow
+from shared.runtime import bus, postgres
+from shared.units import MS_NS, S_NS, WINDOW_NS, WINDOW_S
+from tests.benchmarks import _questions
 from tests.benchmarks._figures import Figure
 from tests.benchmarks._run import alone
 
@@ -47,11 +54,16 @@ REQUESTS_PER_S: Final = 20
 """Of one relation."""
 LIMIT_P99_MS: Final = 50.0
 RANGES: Final = {"1 min": 60, "5 min": 300, "15 min": 900, "1 h": 3600, "6 h": 21_600, "24 h": 86_400}
-QUERIES: Final = postgres.queries(Path(__file__).parents[2] / "services" / "query_api" / "queries")
+TRIES: Final = 15
+AHEAD_NS: Final = 1200 * S_NS
+"""The figures of the time in which questions are asked lie there beforehand."""
+ROWS: Final = (
+    "select count(*) from pieces_between($1, $2) as p cross join lateral (select from relation_figures as g "
+    "where g.resolution = p.resolution and g.start >= p.lower and g.start < p.upper offset 0) as f"
+)
 LEVELS: Final = rollup.levels(6, 7, 90)
 QUICK_FILL: Final = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
 """Does not change what is stored, nor how it is read."""
-NOISE: Final = "noise"
 SECTION: Final = "storage"
 PASSWORD: Final = "benchmark"
 COUNTS: Final[dict[str, int]] = {
@@ -143,17 +155,16 @@ async def fill(store: Store, connection: Connection, hours: int, now_ns: int) ->
     """
     Make the day.
     """
-    start_ns = now_ns - hours * 3600 * S_NS
+    start_ns, until_ns = now_ns - hours * 3600 * S_NS, now_ns + AHEAD_NS
     for statement in ENTITIES:
         await connection.execute(statement, at(start_ns), at(now_ns))
     await connection.set_type_codec("numeric", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary")
     for level in LEVELS:
         first_ns = max(start_ns, now_ns - level.keep_s * S_NS)
-        for at_ns in range(first_ns, now_ns + level.partition_s * S_NS, level.partition_s * S_NS):
+        for at_ns in range(first_ns, until_ns + level.partition_s * S_NS, level.partition_s * S_NS):
             await store.ensure(rollup.needed(LEVELS, at_ns, now_ns))
-        end_ns = now_ns if level.resolution_s in rollup.AT_ONCE else now_ns - 70 * S_NS
         for family in COUNTS:
-            await generate(connection, family, level, first_ns, end_ns)
+            await generate(connection, family, level, first_ns, until_ns)
     await connection.execute("update roll_up set until = $1", at(now_ns - 70 * S_NS))
     await connection.execute("vacuum analyze", timeout=600)
 
@@ -170,55 +181,157 @@ async def sizes(connection: Connection) -> dict[str, float]:
     return {row["name"]: round(row["bytes"] / 1e6, 1) for row in rows}
 
 
-async def timed(connections: list[Connection], queries: list[str], *arguments: object) -> float:
+def window(dice: random.Random) -> TopologyWindow:
     """
-    Return the milliseconds that *queries* take, each on a connection of its own as query-api asks, answers included.
+    Return the running window of the system.
     """
-    before = time.perf_counter()
-    await asyncio.gather(*(one.fetch(query, *arguments) for one, query in zip(connections, queries, strict=False)))
-    return (time.perf_counter() - before) * 1000
+    services = [
+        ServiceFigures(service=f"service-{number}", provided=red(RELATIONS / SERVICES, dice))
+        for number in range(1, SERVICES + 1)
+    ]
+    relations = []
+    for number in range(1, RELATIONS + 1):
+        source, target = 1 + number % SERVICES, 1 + (number * 7 + number // SERVICES) % SERVICES
+        relations.append(
+            RelationFigures(
+                id=f"relation-{number}",
+                source=f"service-{source}",
+                target=f"service-{target}",
+                protocol="http",
+                client=red(1.0, dice),
+                server=red(1.0, dice),
+                tcp=Tcp(opened=20, rtt=to_flat(spread(WINDOW_S / 2, MS_NS, 0.4, dice))),
+            )
+        )
+    nodes = [Service(id=one.service, name=one.service, kind="service", instances=3) for one in services]
+    return TopologyWindow(
+        start_ns=0, end_ns=WINDOW_NS, final=False, services=nodes, service_figures=services, relations=relations
+    )
 
 
-def summary(values: list[float]) -> dict[str, float]:
+def red(share: float, dice: random.Random) -> Red:
     """
-    Return the median and the 99th percentile of *values*.
+    Return the figures of requests in one window; *share* is their part of a relation's.
     """
-    return {"p50_ms": round(statistics.median(values), 1), "p99_ms": round(statistics.quantiles(values, n=100)[98], 1)}
+    row = figures("service", WINDOW_S, share, dice)
+    return Red(
+        requests=row["requests"],
+        errors=row["errors"],
+        duration_sum_ns=row["duration_sum_ns"],
+        duration=to_flat(from_numeric(row["duration"])),
+    )
 
 
-async def ask(connections: list[Connection], hours: int, now_ns: int, rounds: int) -> dict[str, dict[str, float]]:
+def summary(values: list[float]) -> str:
     """
-    Ask for the map over each range, as it was at random times and as it is now, and return how long it took.
+    Return the median and the 99th percentile of *values* in words.
     """
-    dice = random.Random(1)
-    spans = {name: seconds for name, seconds in RANGES.items() if seconds <= hours * 3600}
-    kinds: dict[str, Callable[[int], int]] = {
-        "ending now": lambda _: now_ns,
-        "at any time": lambda seconds: now_ns - int(dice.random() * (hours * 3600 - seconds)) * S_NS,
+    return f"p50 {statistics.median(values):.1f} ms, p99 {p99(values):.1f} ms"
+
+
+def p99(values: list[float]) -> float:
+    """
+    Return the 99th percentile of *values*; of few, it is the largest.
+    """
+    return sorted(values)[min(len(values) - 1, math.ceil(len(values) * 0.99) - 1)]
+
+
+async def summed(reader: Connection, spans: dict[str, int], end_ns: Callable[[int], int]) -> dict[str, str]:
+    """
+    Return how many rows the map's figures are the sum of, over each range, and how long PostgreSQL takes for them.
+    """
+    await reader.set_type_codec("numeric", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary")
+    for name, value in SETTINGS.items():
+        await reader.execute(f"set {name} = '{value}'")
+    found: dict[str, str] = {}
+    for name, seconds in spans.items():
+        took: list[float] = []
+        many = 0
+        for _ in range(TRIES):
+            till_ns = end_ns(seconds)
+            span = at(till_ns - seconds * S_NS), at(till_ns)
+            many += await reader.fetchval(ROWS, *span)
+            before = time.perf_counter()
+            await reader.fetch(QUERIES["relation_figures"], *span)
+            took.append((time.perf_counter() - before) * 1000)
+        found[name] = f"{many // TRIES} rows of relations, summed by PostgreSQL in p50 {statistics.median(took):.1f} ms"
+    return found
+
+
+async def noise(reader: Connection) -> str:
+    """
+    Return how long the same small query takes.
+    """
+    took: list[float] = []
+    for _ in range(TRIES * 4):
+        before = time.perf_counter()
+        await reader.fetchval("select sum(n) from generate_series(1, 100000) as n")
+        took.append((time.perf_counter() - before) * 1000)
+    return f"the same small query: {summary(took)}"
+
+
+async def ask(server: PostgresServer, nats_url: str, hours: int, seconds: float, rounds: int) -> list[Figure]:
+    """
+    Return how long the questions of the page took, and others.
+    """
+    dice, now_ns = random.Random(1), time.time_ns()
+    spans = {name: width for name, width in RANGES.items() if width < hours * 3600}
+
+    def past(width: int) -> int:
+        return now_ns - (120 + int(dice.random() * (hours * 3600 - width - 120))) * S_NS
+
+    async with (
+        postgres.connection(server.dsn("meshlens_topology_builder", PASSWORD)) as writer,
+        postgres.connection(server.dsn("meshlens_query_api", PASSWORD)) as reader,
+        asyncio.TaskGroup() as tasks,
+    ):
+        told = await bus.connect(nats_url, name=SECTION)
+        closer = _questions.Closer(writer, told, window(dice))
+        for start_ns in range(now_ns - 3600 * S_NS, now_ns - WINDOW_NS, WINDOW_NS):
+            await closer.close(start_ns // WINDOW_NS * WINDOW_NS)
+        closing = tasks.create_task(closer.run())
+        async with _questions.asking(nats_url, server.dsn("meshlens_query_api", PASSWORD)) as session:
+            page = await _questions.page(session, seconds, dice)
+            others = await _questions.elsewhere(session, spans, past, rounds)
+            rows = await summed(reader, spans, past)
+            told_noise = await noise(reader)
+        closing.cancel()
+        await told.close()
+    return shown(page, others, rows, told_noise)
+
+
+def shown(
+    page: dict[str, list[float]], others: dict[str, tuple[list[float], list[float]]], rows: dict[str, str], told: str
+) -> list[Figure]:
+    """
+    Return the figures of all answers.
+    """
+    found = []
+    kinds = {
+        "as the open page asks it": [one for took in page.values() for one in took],
+        "at any other time, asked again": [one for _, took in others.values() for one in took],
+        "at any other time, asked first": [one for took, _ in others.values() for one in took],
     }
-    found: dict[str, list[float]] = {"all": []}
-    noise: list[float] = []
-    for turn in range(rounds + 1):
-        noise.append(await timed(connections, ["select sum(n) from generate_series(1, 100000) as n"]))
-        for name, seconds in spans.items():
-            for kind, end in kinds.items():
-                till_ns = end(seconds)
-                span = (at(till_ns - seconds * S_NS), at(till_ns))
-                took = await timed(connections, [QUERIES["relations"], QUERIES["services"]], *span)
-                if turn:  # the first turn fills the cache of plans
-                    found.setdefault(f"{name} {kind}", []).append(took)
-                    found["all"].append(took)
-    answers = {name: summary(values) for name, values in found.items()}
-    answers[NOISE] = summary(noise[1:])
-    return answers
+    for kind, took in kinds.items():
+        slowest = p99(took)
+        found.append(
+            Figure(f"map, {kind}, p99", f"{slowest:.1f} ms", told, f"< {LIMIT_P99_MS:g} ms", slowest < LIMIT_P99_MS)
+        )
+    found += [Figure(f"map, open page, {name}", f"{summary(took)} ({len(took)} times)") for name, took in page.items()]
+    for name, (first, again) in others.items():
+        found.append(Figure(f"map, {name} at any time, first", f"{summary(first)} ({len(first)} times)", rows[name]))
+        found.append(Figure(f"map, {name} at any time, again", summary(again)))
+    return found
 
 
-async def run(directory: Path, hours: int, rounds: int) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+async def run(directory: Path, hours: int, seconds: float, rounds: int) -> tuple[dict[str, float], list[Figure]]:
     """
-    Return the megabytes of each table, and how long the map took over each range.
+    Return the megabytes of each table, and how long the map took.
     """
-    server = PostgresServer(directory, ports.free_port(), PASSWORD, settings=QUICK_FILL)
+    server = PostgresServer(directory / "postgres", ports.free_port(), PASSWORD, settings=QUICK_FILL)
+    nats = NatsServer(directory / "nats", ports.free_port())
     server.start()
+    nats.start()
     try:
         dsn = await ensure_database(server)
         await postgres.migrate(dsn, {"meshlens_topology_builder": PASSWORD, "meshlens_query_api": PASSWORD})
@@ -228,10 +341,9 @@ async def run(directory: Path, hours: int, rounds: int) -> tuple[dict[str, float
             await fill(store, owner, hours, now_ns)
             by_table = await sizes(owner)
         await store.close()
-        reading = server.dsn("meshlens_query_api", PASSWORD)
-        async with postgres.connection(reading) as reader, postgres.connection(reading) as another:
-            return by_table, await ask([reader, another], hours, now_ns, rounds)
+        return by_table, await ask(server, nats.url, hours, seconds, rounds)
     finally:
+        nats.stop()
         server.stop()
 
 
@@ -239,28 +351,19 @@ def measure(*, quick: bool = False) -> list[Figure]:
     """
     Return the size of a day (of two hours when *quick*) by table, and how fast the map is over each range.
     """
-    hours, rounds = (2, 20) if quick else (24, 60)
+    hours, seconds, rounds = (2, 45.0, 12) if quick else (24, 180.0, 60)
     directory = Path(tempfile.mkdtemp(prefix="meshlens-storage-"))
     directory.chmod(0o755)
     try:
-        by_table, answers = asyncio.run(run(directory / "postgres", hours, rounds))
+        by_table, answers = asyncio.run(run(directory, hours, seconds, rounds))
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     system = f"{SERVICES} services, {RELATIONS} relations, {ENDPOINTS} endpoints, {INSTANCES} instances"
-    figures = [Figure(f"{hours} h of {system}", f"{sum(by_table.values()) / 1000:.1f} GB")]
-    figures += [
-        Figure(f"of it {table}", f"{megabytes:.0f} MB") for table, megabytes in by_table.items() if megabytes > 1
+    return [
+        Figure(f"{hours} h of {system}", f"{sum(by_table.values()) / 1000:.1f} GB"),
+        *(Figure(f"of it {table}", f"{megabytes:.0f} MB") for table, megabytes in by_table.items() if megabytes > 1),
+        *answers,
     ]
-    noise = answers.pop(NOISE)
-    whole = answers.pop("all")
-    told = f"the same small query: p50 {noise['p50_ms']} ms, p99 {noise['p99_ms']} ms"
-    met = whole["p99_ms"] < LIMIT_P99_MS
-    figures.append(Figure("topology, all ranges, p99", f"{whole['p99_ms']} ms", told, f"< {LIMIT_P99_MS:g} ms", met))
-    figures += [
-        Figure(f"topology, {name}", f"p50 {took['p50_ms']} ms, p99 {took['p99_ms']} ms")
-        for name, took in answers.items()
-    ]
-    return figures
 
 
 if __name__ == "__main__":
