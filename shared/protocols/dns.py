@@ -352,21 +352,21 @@ def _cover_names(out: bytearray, header: Header, records: list[Record]) -> None:
     """
     at = HEADER.size
     for _ in range(header.questions):
-        at = _cover_name(out, at) + QUESTION.size
+        at = _cover_name(out, at, len(out)) + QUESTION.size
     for record in records:
-        _cover_name(out, at)
+        _cover_name(out, at, record.start)
         if record.type in NAMES:
-            _cover_name(out, record.start)
+            _cover_name(out, record.start, record.end)
         at = record.end
 
 
-def _cover_name(out: bytearray, at: int) -> int:
+def _cover_name(out: bytearray, at: int, stop: int) -> int:
     """
-    Overwrite what must not stay of the name at *at*, and return where it ends.
+    Overwrite what must not stay of the name that lies from *at* to *stop* at most, and return where it ends.
     """
     for _ in range(LABELS_LIMIT):
         size = out[at] if at < len(out) else 0
-        if size == 0 or size > 63:
+        if size == 0 or size > 63 or at + size >= stop:
             return at + (2 if size > 63 else 1)
         label = bytes(out[at + 1 : at + 1 + size])
         if not may_stay(label) and (size >= TOKEN or b"@" in label):

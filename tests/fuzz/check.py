@@ -23,6 +23,8 @@ STEPS: Final = 60_000
 STEPS_PER_BYTE: Final = 400
 SECONDS: Final = 0.1
 """Of the processor, for one input: a hundred times what the slowest takes. Regular expressions have no steps."""
+LONG_SECONDS: Final = 2.0
+"""Of the processor, for an input of sixteen thousand bytes, which a square of its length would take many times over."""
 FEW: Final = 500
 MANY: Final = 4 * FEW
 """Bytes of an input that is made longer by saying a part of it again and again."""
@@ -96,16 +98,16 @@ def _frames(protocol: WireProtocol, request: bytes, response: bytes) -> str:
     return ""
 
 
-def slow(work: Callable[[], Any]) -> str:
+def slow(work: Callable[[], Any], limit: float = SECONDS) -> str:
     """
-    Return whether *work* takes too much of the processor, in words; what seems so is asked twice more.
+    Return whether *work* takes more of the processor than *limit*, in words; what seems so is asked twice more.
     """
-    least = SECONDS + 1
+    least = limit + 1
     for _ in range(3):
         began = time.thread_time()
         work()
         least = min(least, time.thread_time() - began)
-        if least <= SECONDS:
+        if least <= limit:
             return ""
     return f"takes {least:.2f} seconds"
 
@@ -124,13 +126,16 @@ def grows(protocol: WireProtocol, head: bytes, at: int, size: int) -> str:
     """
     part = head[at : at + size] or b"\0"
 
-    def cost(length: int) -> int:
+    def work(length: int) -> Callable[[], Any]:
         long = (head[:at] + part * (length // len(part) + 1))[:length]
-        return steps(lambda: (broken(protocol, long, b""), broken(protocol, b"", long)))
+        return lambda: (broken(protocol, long, b""), broken(protocol, b"", long))
+
+    def cost(length: int) -> int:
+        return steps(work(length))
 
     few, many = cost(FEW), cost(MANY)
     if many <= GROWTH * few + SLACK:
-        return ""
+        return slow(work(8 * MANY), LONG_SECONDS)
     few, many = cost(2 * MANY), cost(8 * MANY)  # what is only understood from some byte on jumps there, and not here
     return f"takes {many} steps for {8 * MANY} bytes, {few} for {2 * MANY}" if many > GROWTH * few else ""
 

@@ -26,7 +26,7 @@ DATA: Final = Path(__file__).parents[1] / "data"
 WATCHED_EVERY: Final = 20
 """So many inputs, and it is looked at what one of them reaches."""
 COUNTED_EVERY: Final = 500
-GROWN_EVERY: Final = 1_000
+GROWN_EVERY: Final = 2_000
 WEIGHED_EVERY: Final = 2_000
 POOL: Final = 4_000
 """The most inputs that are kept for one protocol."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -123,6 +124,7 @@ def test_what_grows_too_fast_is_found() -> None:
     """
     assert "" == grows(Redis(), b"*1\r\n$4\r\nPING\r\n", 0, 4)
     assert grows(Square(), b"*1\r\n$4\r\nPING\r\n", 0, 4)
+    assert slow(functools.partial(re.match, r"(a|a)*b", "a" * 18), 0.001)
 
 
 def test_lengths_are_put_right_again() -> None:
