@@ -4,6 +4,8 @@ The probes on each of their two sets of hooks, and a laboratory for each test.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import struct
 from pathlib import Path
@@ -38,6 +40,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
 
 
+@contextlib.contextmanager
+def alone(word: str) -> Iterator[None]:
+    """
+    Wait until no other worker is in a block with the same *word*: what one compiles, all find.
+    """
+    COMPILED.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (COMPILED.parent / f"{word}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
 def kernels() -> Iterator[Callable[[str], Kernel]]:
     """
@@ -51,6 +64,8 @@ def kernels() -> Iterator[Callable[[str], Kernel]]:
         if variant not in made:
             pins = Path(f"/sys/fs/bpf/meshlens-test-l7-{os.getpid()}-{variant}")
             kernel = made[variant] = Kernel(pins, DEFINES, {}, COMPILED, chosen_protocols())
+            with alone(variant):
+                kernel.prepare("socket_l7", fallback=variant == FALLBACK)
             kernel.load("process_lifetime")
             assert variant == kernel.load("socket_l7", fallback=variant == FALLBACK).variant
             kernel.map("scope_kinds").write(bytes(4), struct.pack("<I", SCOPE_TREE))

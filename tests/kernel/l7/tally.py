@@ -37,7 +37,7 @@ def named(series: list[L7Series], samples: list[Sample]) -> Tally:
     """
     Return the requests of *series* by name, outcome and status; masked samples tell the names.
     """
-    names = dict[tuple[Protocol, int], str]()
+    names: dict[tuple[Protocol, int], str] = {}
     for one in samples:
         if one.request:
             parser = protocols()[one.protocol]
