@@ -189,9 +189,8 @@ def endpoint_name(name: str) -> str:
     """
     Return *name* with its ids collapsed, and reverse look-ups as one endpoint for each tree.
     """
-    if name.endswith(".arpa"):
-        return f"{ID}.{'.'.join(name.split('.')[-2:])}"
-    return ".".join(collapsed(label.encode("ascii")) for label in name.split("."))
+    labels = [collapsed(label.encode("ascii")) for label in name.split(".")]
+    return ".".join([ID, *labels[-2:]] if name.endswith(".arpa") else labels)
 
 
 def _header(message: bytes, *, response: bool) -> Header:
