@@ -39,18 +39,22 @@ def template(path: bytes, ids: Collection[int] = ()) -> str:
     """
     if path == b"*":
         return "*"
-    words = (ID if number in ids else collapsed(segment) for number, segment in enumerate(path.split(b"/")))
+    words, ended = list[str](), False
+    for number, segment in enumerate(path.split(b"/")):
+        words.append(ID if number in ids or (ended and segment) else collapsed(segment))
+        ended = ended or b"#" in segment
     return "/".join(words)[:NAME_LIMIT]
 
 
 def mask_path(out: bytearray, start: int, end: int, ids: Collection[int] = (), *, cut: bool = False) -> None:
     """
-    Cover the ids of the path from *start* to *end*; of one that is *cut* off also the last segment.
+    Cover the ids of the path from *start* to *end*; of one that is *cut* off also the last segment, of one with `#` the rest.
     """
-    at = start
+    at, ended = start, False
     for number, segment in enumerate(bytes(out[start:end]).split(b"/")):
-        if (cut and at + len(segment) == end) or number in ids or not may_stay(segment):
+        if (cut and at + len(segment) == end) or number in ids or ended or not may_stay(segment):
             cover(out, at, at + len(segment))
+        ended = ended or b"#" in segment
         at += len(segment) + 1
 
 

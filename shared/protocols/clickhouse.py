@@ -15,7 +15,7 @@ from shared.protocols import _clickhouse_packets as packets
 from shared.protocols import _sql, _trace_context
 from shared.protocols._base import Parsed, WireProtocol
 from shared.protocols._clickhouse_packets import HELLO, NAMES, QUERY
-from shared.protocols._collapse import cover
+from shared.protocols._collapse import cover, may_stay
 
 STAND_IN: Final = "QUERY"
 """What a query is called whose text is not in the head."""
@@ -175,6 +175,13 @@ def _greets(head: bytes) -> tuple[int, int]:
 def _mask_hello(head: bytes, out: bytearray) -> None:
     kept = min(_greets(head)[1], len(head))
     out[:kept] = head[:kept]
+    places = packets.hello(head) if kept else []
+    for start, end in places[:1]:
+        at = start
+        for word in head[start : min(end, kept)].split(b" "):
+            if not may_stay(word):  # a star is no part of a name
+                out[at : at + len(word)] = b"x" * len(word)
+            at += len(word) + 1
 
 
 def _mask_response(head: bytes) -> bytes:
