@@ -48,7 +48,7 @@ def template(path: bytes, ids: Collection[int] = ()) -> str:
 
 def mask_path(out: bytearray, start: int, end: int, ids: Collection[int] = (), *, cut: bool = False) -> None:
     """
-    Cover the ids of the path from *start* to *end*; of one that is *cut* off also the last segment, of one with `#` the rest.
+    Cover the ids of the path from *start* to *end*; if it is *cut* off also the last segment; what follows a `#`.
     """
     at, ended = start, False
     for number, segment in enumerate(bytes(out[start:end]).split(b"/")):
