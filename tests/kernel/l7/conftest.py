@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ from tests.kernel.l7.lab import DEFINES, SCOPE_TREE, Lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+PINS = Path("/sys/fs/bpf")
 
 
 def chosen_protocols() -> frozenset[str] | None:
@@ -51,6 +54,16 @@ def alone(word: str) -> Iterator[None]:
         yield
 
 
+def sweep() -> None:
+    """
+    Detach what a run that was killed has left: its hooks would cost everybody.
+    """
+    for left in PINS.glob("meshlens-test-*"):
+        owners = [word for word in left.name.split("-") if word.isdecimal()]
+        if owners and not Path("/proc", owners[0]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def kernels() -> Iterator[Callable[[str], Kernel]]:
     """
@@ -58,11 +71,12 @@ def kernels() -> Iterator[Callable[[str], Kernel]]:
 
     Who is in scope of one of them is not in scope of the other, which then only looks who it is.
     """
+    sweep()
     made = dict[str, Kernel]()
 
     def of(variant: str) -> Kernel:
         if variant not in made:
-            pins = Path(f"/sys/fs/bpf/meshlens-test-l7-{os.getpid()}-{variant}")
+            pins = PINS / f"meshlens-test-l7-{os.getpid()}-{variant}"
             kernel = made[variant] = Kernel(pins, DEFINES, {}, COMPILED, chosen_protocols())
             with alone(variant):
                 kernel.prepare("socket_l7", fallback=variant == FALLBACK)
