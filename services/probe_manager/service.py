@@ -194,9 +194,11 @@ async def serve(shell: Shell, settings: ProbeManager) -> None:
     """
     Load the probes, and serve until a signal ends it; a clean end leaves nothing in the kernel.
     """
+    shell.health.waiting("its probes to be compiled and loaded", key="start")
     node = await asyncio.to_thread(Node, settings)
     try:
         await asyncio.to_thread(node.start)
+        shell.health.waiting("", key="start")
         shell.log.info("attached", adopted=node.kernel.adopted, probes=sorted(node.kernel.probes))
         service = ProbeService(shell, settings, node)
         await shell.bus.serve(subjects.SWITCH_PROBE, service.switch)

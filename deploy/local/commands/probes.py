@@ -4,6 +4,7 @@ Probes: list them, switch them on and off while everything runs.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -41,8 +42,13 @@ def run(arguments: argparse.Namespace) -> int:
         probes = client.get("/probes?limit=500", Page[Probe]).items
         if arguments.json:
             print(msgspec.json.format(msgspec.json.encode(probes)).decode())
-        else:
+        elif probes:
             print("\n".join(table(probes)))
+        else:
+            print(
+                "no probe-manager has told of its probes yet: `meshlens status` says what it waits for", file=sys.stderr
+            )
+            return 1
         return 0
     client.send("PUT", f"/probes/{quote(arguments.probe)}", {"on": arguments.action == "on", "node": arguments.node})
     print(f"{arguments.probe} is {arguments.action}")
