@@ -22,6 +22,8 @@ TOKENS: Final = (
     *(b"\r\n", b"\n", b" ", b"\0", b"*", b"$", b":", b"'", b'"', b"/*", b"--", b"{", b"}", b"[", b"]", b"?", b"%2e"),
     *(b"-1", b"0", b"4294967296", b"9" * 20, b"\xc3\x28", b"\xe2\x82", b"\xf0\x9f\x92\xa9", b"\x1b"),
     *(b"HTTP/1.1", b"AUTH", b"select", b"get ", b"END\r\n"),
+    *(b"http://a/b?", b"/graphql?query=query+A{", b"/_search", b"/_doc/", b"?a=b&", b"#"),
+    *(b"$$", b"`", b"\\'", b"/*!", b"set a = ", b"_INBOX.a", b"NATS/1.0 503\r\n", b"+", b"a@b.c"),
 )
 
 
