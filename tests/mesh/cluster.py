@@ -68,17 +68,18 @@ class Total(msgspec.Struct, frozen=True):
 
 class Cluster:
     """
-    One `meshlens up --demo`.
+    One `meshlens up`, with the demo unless told otherwise.
     """
 
-    def __init__(self, *extra: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, *extra: str, environment: dict[str, str] | None = None, demo: bool = True) -> None:
         self.folder: Final = Path(tempfile.mkdtemp(prefix="meshlens-mesh-"))
         self.folder.chmod(0o755)
         self.data: Final = DataDirectory(self.folder / "data")
         self.log: Final = self.folder / "up.log"
         self.started_at: Final = time.monotonic()
         _share_the_built_programs(self.data.path)
-        command = [sys.executable, "-m", "deploy.local.cli", "up", "--demo", "--data-dir", str(self.data.path)]
+        command = [sys.executable, "-m", "deploy.local.cli", "up", "--data-dir", str(self.data.path)]
+        command += ["--demo"] if demo else []
         for option in ("--port", "--nats-port", "--postgres-port"):
             command += [option, str(ports.free_port())]
         with self.log.open("wb") as output:
