@@ -147,7 +147,8 @@ class Hub:
                 client.put(event)
 
     async def _live_window(self, window: TopologyWindow) -> None:
-        self._mirror.hear_window(window)
+        drawn = await asyncio.to_thread(self._mirror.drawing(window))  # with 1,000 relations it takes a while
+        self._mirror.hear_window(window, drawn)
         self._tell("topology", lambda: self._mirror.topology(time.time_ns()))
 
     async def _window(self, window: TopologyWindow) -> None:

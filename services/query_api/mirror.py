@@ -6,7 +6,7 @@ Pure: the time comes with each message. The map is drawn when it is asked for, a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -16,11 +16,22 @@ from shared.messages.topology import TopologyWindow
 from shared.units import S_NS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from shared.messages.anomaly import Verdicts
     from shared.messages.control import Probes, ServiceStatus
 
 FORGOTTEN_NS: Final = 3600 * S_NS
 """A service that was not heard for so long is no longer shown."""
+
+
+class Drawn(NamedTuple):
+    """
+    A drawn window, and the colours that it is drawn with.
+    """
+
+    topology: answers.Topology
+    states: dict[tuple[str, str], answers.State]
 
 
 class Mirror:
@@ -36,13 +47,20 @@ class Mirror:
         self._statuses: dict[tuple[str, str], tuple[ServiceStatus, int]] = {}
         self._probes: dict[str, tuple[Probes, int]] = {}
 
-    def hear_window(self, window: TopologyWindow) -> None:
+    def hear_window(self, window: TopologyWindow, drawn: Drawn | None = None) -> None:
         """
-        Take the running window; an older one than the last is left out.
+        Take the running window, perhaps *drawn* already; an older one than the last is left out.
         """
         if window.end_ns >= self._window.end_ns:
             self._window = window
-            self._drawn = None
+            self._drawn = drawn.topology if drawn is not None and drawn.states is self._states else None
+
+    def drawing(self, window: TopologyWindow) -> Callable[[], Drawn]:
+        """
+        Return what draws *window* with the colours of now: it may run in another thread.
+        """
+        states = self._states
+        return lambda: Drawn(maps.draw(window, states), states)
 
     def hear_verdicts(self, verdicts: Verdicts) -> None:
         """

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import sys
 import time
 from importlib import metadata
 from pathlib import Path
@@ -53,6 +54,8 @@ RECENT_NS: Final = 3 * WINDOW_NS
 PAGE_RANGES_NS: Final = (300 * S_NS, 900 * S_NS, 3600 * S_NS, 6 * 3600 * S_NS)
 """What the page's time menu offers, ending now."""
 LATELY_S: Final = 60.0
+SWITCH_S: Final = 0.0005
+"""So soon the thread that adds up lets those that answer go on."""
 DETAIL_ITEMS: Final = 200
 PAGE: Final = Path(__file__).parent / "ui" / "dist"
 
@@ -346,6 +349,7 @@ async def serve(shell: Shell, settings: QueryApi) -> None:
     """
     Answer over HTTP, at once from the bus, and from the tables as soon as they are there.
     """
+    sys.setswitchinterval(SWITCH_S)
     mirror, totals, store = Mirror(), Totals(settings.metric_series), Store()
     hub = Hub(mirror, totals, settings.event_clients)
     api = Api(mirror, store, shell.bus, hub)

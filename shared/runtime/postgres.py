@@ -54,12 +54,13 @@ async def open_pool(
     waiting: Callable[[str], None] | None = None,
     settings: dict[str, str] | None = None,
     prepare: Callable[[Any], Awaitable[None]] | None = None,
+    reset: Callable[[Any], Awaitable[None]] | None = None,
 ) -> asyncpg.Pool[asyncpg.Record]:
     """
     Return a pool of at most *size* connections, waiting for as long as the server is away.
 
     *waiting* is told once what is being waited for, and an empty text when that is over. Each connection has the
-    server's *settings*, and *prepare* makes it ready.
+    server's *settings*, *prepare* makes it ready, and *reset* is done after each use, where the usual is too much.
 
     Raises:
         ConfigError: the server refuses the role, or its database is not there.
@@ -76,6 +77,7 @@ async def open_pool(
                 max_inactive_connection_lifetime=60,
                 server_settings=settings,
                 init=prepare,
+                reset=reset,
             )
         except REFUSED as error:
             raise ConfigError(f"PostgreSQL at {without_password(dsn)} refuses this role: {error}") from error

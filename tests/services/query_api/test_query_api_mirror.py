@@ -47,6 +47,21 @@ def test_what_is_older_does_not_come_back() -> None:
     assert mirror.verdicts().end.timestamp() == NOW_NS // S_NS
 
 
+def test_a_window_is_drawn_with_the_newest_colours() -> None:
+    """
+    What was drawn elsewhere is shown, unless other colours were heard while it was drawn.
+    """
+    mirror, window = Mirror(), shop.window(NOW_NS)
+    drawn = mirror.drawing(window)()
+    mirror.hear_window(window, drawn)
+    assert drawn.topology.services is mirror.topology(NOW_NS).services
+    mirror.hear_verdicts(shop.verdicts(NOW_NS))
+    mirror.hear_window(window, drawn)
+
+    assert drawn.topology.services[1].state.own == "grey"
+    assert mirror.topology(NOW_NS).services[1].state.own == "red"
+
+
 def test_before_anything_is_heard_the_map_is_empty() -> None:
     """
     Without any window the map is empty, and its age is not known.
