@@ -101,7 +101,8 @@ class ZooKeeper(WireProtocol):
             )
             return 0.98 if _is_connected(response) else sure - 0.02 if cut else 0.0
         if len(response) < REPLY_BYTES:
-            return sure if response[4:8] in (b"", request[4 : 4 + len(response[4:8])]) else 0.0
+            fits = len(response) < 4 or _is_long(response)
+            return sure if fits and request[4:8].startswith(response[4:8]) else 0.0
         length, xid, _, error = REPLY.unpack_from(response)
         fits = 16 <= length <= LENGTH_LIMIT and (error == 0 or -error in CODES)
         return sure + 0.08 if fits and xid == asked.xid else 0.0
@@ -205,7 +206,14 @@ def _is_connected(head: bytes) -> bool:
 
 
 def _is_reply(head: bytes) -> bool:
-    return len(head) >= REPLY_BYTES and 16 <= int.from_bytes(head[:4], "big") <= LENGTH_LIMIT
+    return len(head) >= REPLY_BYTES and _is_long(head)
+
+
+def _is_long(head: bytes) -> bool:
+    """
+    Return whether the length before a reply is one.
+    """
+    return len(head) >= 4 and 16 <= int.from_bytes(head[:4], "big") <= LENGTH_LIMIT
 
 
 def _ended(head: bytes) -> tuple[Outcome, int]:
@@ -270,7 +278,9 @@ def _mask_reply(head: bytes) -> bytes:
         out[20:24] = head[20:24]
         return bytes(out)
     if not _is_reply(head):
-        return blank(head)
+        kept = 8 if len(head) < REPLY_BYTES and _is_long(head) else 0
+        out[:kept] = head[:kept]
+        return bytes(out)
     out[:8] = head[:8]
     kept = REPLY_BYTES + RESULT_BYTES * len(_results(head))
     out[16:kept] = head[16:kept]

@@ -2,7 +2,6 @@
 What other programs really say: protocols that meshlens does not know.
 
 Each family makes one conversation out of dice: what the server says unasked, the request, and the answer.
-long file: one small function for each family.
 """
 
 from __future__ import annotations

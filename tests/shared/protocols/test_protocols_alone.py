@@ -10,6 +10,7 @@ import pytest
 
 from shared.messages.kernel import Protocol
 from shared.protocols import recognise
+from shared.protocols.zookeeper import PROTOCOL
 
 TEXT = bytes([0x81, 0x12]) + b'{"user":"somebody"'
 CLOSED = b"\x88\x0f\x03\xf3going away no"
@@ -75,4 +76,5 @@ def test_an_answer_that_is_cut_off_does_not_hide_the_question(cut: int) -> None:
 
     assert Protocol.ZOOKEEPER is recognise(CONNECT, connected[:cut])[0]
     assert Protocol.ZOOKEEPER is recognise(ping, pong[:cut])[0]
+    assert Protocol.ZOOKEEPER is recognise(*PROTOCOL.mask(ping, pong[:cut]))[0]
     assert Protocol.ZOOKEEPER is not recognise(ping, b"HTTP/1.1 200 OK\r\n")[0]
