@@ -242,7 +242,7 @@ def _name(message: bytes, at: int) -> tuple[str, int]:
     """
     labels: list[str] = []
     behind, length = -1, 0
-    jumps = 0
+    jumps, first = 0, at == HEADER.size  # before the first name there is nothing to point to
     while True:
         if at >= len(message):
             raise Malformed("dns: a name runs out of the message")
@@ -251,7 +251,7 @@ def _name(message: bytes, at: int) -> tuple[str, int]:
             target = _u16(message, at) & 0x3FFF
             behind = at + 2 if behind < 0 else behind
             jumps += 1
-            if target >= at or jumps > JUMPS_LIMIT:
+            if target >= at or jumps > JUMPS_LIMIT or first:
                 raise Malformed("dns: a name points forward or around")
             at = target
             continue
