@@ -4,8 +4,8 @@ AMQP 0-9-1, as RabbitMQ speaks it.
 https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf
 
 Frames of methods, content headers and bodies on numbered channels. A method that asks is answered by its `-ok` on the
-same channel, or by the Close of the channel or connection, whose reply code is the status. Publications,
-acknowledgements and deliveries are answered by nobody.
+same channel, or by the Close of the channel or connection, whose reply code is the status. Publications are answered by
+the broker's Ack or Nack on channels that confirm, else by nobody, as acknowledgements and deliveries.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ NAMED: Final = frozenset(
 CLOSES: Final = frozenset(((10, 50), (20, 40)))
 RETURN: Final = (60, 50)
 BLOCKED: Final = (10, 60)
+NACK: Final = (60, 120)
 ROUTED: Final = {(60, 40): 2, RETURN: 2, (60, 60): 0}
 """Methods with exchange and routing key, and the bytes before what stands in front of them."""
 PUSHED: Final = frozenset(((60, 60), (10, 61), (60, 80), (60, 120)))
@@ -119,13 +120,15 @@ class Amqp(WireProtocol):
         status, outcome = 0, Outcome.OK if response else Outcome.NO_RESPONSE
         if answered is not None:
             status, outcome = _judged(response, answered)
+            outcome = Outcome.SERVER_ERROR if answered.method == NACK else outcome
         elif asked is not None and not greeting and not response:
             status, judged = _judged(request, asked)
             outcome = judged if asked.method in PUSHED or judged is not Outcome.OK else outcome
         if status:
             attributes["amqp.reply_code"] = status
         if outcome not in (Outcome.OK, Outcome.NO_RESPONSE):
-            attributes["error.type"] = str(status) if status else "blocked"
+            refused = "nack" if answered is not None and answered.method == NACK else "blocked"
+            attributes["error.type"] = str(status) if status else refused
         return Parsed(
             name=name, operation=name.partition(" ")[0], outcome=outcome, status=status, attributes=attributes
         )
@@ -197,8 +200,13 @@ def _names(head: bytes, frame: Frame) -> list[tuple[int, int]]:
 
 
 def _pattern(name: bytes) -> str:
-    words = (ID if is_id(word) and word != b"*" else word.decode("ascii") for word in name.split(b"."))
-    return ".".join(words)[:NAME_LIMIT]
+    return ".".join(map(_word, name.split(b".")))[:NAME_LIMIT]
+
+
+def _word(word: bytes) -> str:
+    if not is_id(word):
+        return word.decode("ascii")
+    return ID if len(word) > 1 or word.isdigit() else "*"  # which is what covers one letter, and a pattern of its own
 
 
 def _named(head: bytes, frame: Frame, attributes: dict[str, str | int]) -> str:

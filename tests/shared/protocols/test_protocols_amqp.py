@@ -55,3 +55,35 @@ def test_a_frame_without_its_end_is_malformed() -> None:
     """
     with pytest.raises(Malformed):
         PROTOCOL.frame(method((10, 61))[:-1] + b"\0", response=True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "status", "error"),
+    [
+        (method((60, 80), bytes(7) + b"\7\1"), Outcome.OK, 0, None),
+        (method((60, 120), bytes(7) + b"\7\0"), Outcome.SERVER_ERROR, 0, "nack"),
+        (method((20, 40), b"\x01\x94" + short(b"NOT_FOUND") + b"\0\x3c\0\x28"), Outcome.CLIENT_ERROR, 404, "404"),
+    ],
+)
+def test_publications_that_are_confirmed(answer: bytes, outcome: Outcome, status: int, error: str | None) -> None:
+    """
+    The broker's Ack, Nack or Close answers a publication; a consumer's own Nack is no failure.
+    """
+    request = method((60, 40), b"\0\0" + short(b"shop") + short(b"order.7") + b"\0")
+    for heads in ((request, answer), PROTOCOL.mask(request, answer)):
+        parsed = PROTOCOL.parse(*heads)
+        assert ("Publish shop/order.{id}", outcome, status) == (parsed.name, parsed.outcome, parsed.status)
+        assert error == parsed.attributes.get("error.type")
+    assert Outcome.OK is PROTOCOL.parse(method((60, 120), bytes(9)), b"").outcome
+
+
+@pytest.mark.parametrize("word", [b"*", b"#", b"\xb7", b"@", b"7"])
+def test_words_of_one_letter(word: bytes) -> None:
+    """
+    They are called the same before and after masking, whatever the letter.
+    """
+    request = method((50, 10), b"\0\0" + short(b"orders." + word) + bytes(5))
+    masked, _ = PROTOCOL.mask(request, b"")
+
+    assert PROTOCOL.parse(request, b"").name == PROTOCOL.parse(masked, b"").name
+    assert masked == PROTOCOL.mask(masked, b"")[0]
