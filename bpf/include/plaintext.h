@@ -66,18 +66,20 @@ static __always_inline struct conn *plain_conn(void *sk, u32 tgid, u32 instance)
 static __always_inline u64 call_socket(struct library_call *call, u32 tgid)
 {
 	struct library_object object = {.address = call->object, .tgid = tgid};
-	struct known_socket *known = tls_objects.lookup(&object), now = {};
+	struct known_socket *known = tls_objects.lookup(&object), before = {}, now = {};
 	u32 instance = scope_instance_of(tgid);
 	struct conn *conn;
 
-	if (!instance || (!call->sock && (!known || !known->sock)))
+	if (known)
+		before = *known; /* 6.1 does not remember from one condition to the next that it is there */
+	now.sock = call->sock ? call->sock : before.sock;
+	if (!instance || !now.sock)
 		return 0;
-	now.sock = call->sock ? call->sock : known->sock;
 	conn = plain_conn((void *)now.sock, tgid, instance);
-	if (!conn || (!call->sock && conn->id != known->id)) /* the socket's address is another connection's by now */
+	if (!conn || (!call->sock && conn->id != before.id)) /* the socket's address is another connection's by now */
 		return 0;
 	now.id = conn->id;
-	if (!known || known->sock != now.sock || known->id != now.id)
+	if (before.sock != now.sock || before.id != now.id)
 		tls_objects.update(&object, &now);
 	return now.sock;
 }
