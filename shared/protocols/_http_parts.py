@@ -50,12 +50,14 @@ def mask_path(out: bytearray, start: int, end: int, ids: Collection[int] = (), *
     """
     Cover the ids of the path from *start* to *end*; if it is *cut* off also the last segment; what follows a `#`.
     """
-    at, ended = start, False
-    for number, segment in enumerate(bytes(out[start:end]).split(b"/")):
+    at, ended, path = start, False, bytes(out[start:end])
+    for number, segment in enumerate(path.split(b"/")):
         if (cut and at + len(segment) == end) or number in ids or ended or not may_stay(segment):
             cover(out, at, at + len(segment))
         ended = ended or b"#" in segment
         at += len(segment) + 1
+    if end - start == 1 and out[start] != path[0]:
+        out[start] = ord("%")  # a star alone would mean the whole server
 
 
 def mask_query(out: bytearray, start: int, end: int) -> None:
