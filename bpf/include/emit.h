@@ -62,13 +62,20 @@ struct pending {
 	u32 framed_answer; /* so is the response's */
 };
 
-BPF_TABLE("percpu_array", u32, struct pending, l7_pending, 1);
+SCRATCH(l7_pending, struct pending)
+/* Of connections that end: that may come between two programs that read a call. */
+BPF_TABLE("percpu_array", u32, struct pending, l7_pending_at_end, 1);
 
 static __always_inline volatile struct pending *pending_here(void)
 {
+	return l7_pending_here();
+}
+
+static __always_inline volatile struct pending *pending_at_end(void)
+{
 	u32 zero = 0;
 
-	return l7_pending.lookup(&zero);
+	return l7_pending_at_end.lookup(&zero);
 }
 
 static __always_inline void pending_begin(volatile struct pending *pending, u64 now, u32 response_bytes, u64 answer_address,

@@ -168,7 +168,7 @@ static __always_inline struct request *next_by_id(struct conn *conn, void *sk)
 /* What was in flight when the connection ended has no response. True when there is more of it. */
 static __always_inline bool conn_closed(void *sk)
 {
-	volatile struct pending *pending = pending_here();
+	volatile struct pending *pending = pending_at_end();
 	struct conn *conn = conn_find(sk);
 	struct request *request;
 

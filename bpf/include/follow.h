@@ -35,7 +35,7 @@ struct follow {
 	u8 chunk[2 * CHUNK_BYTES]; /* the upper half stays empty */
 };
 
-BPF_TABLE("percpu_array", u32, struct follow, l7_follow, 1);
+SCRATCH(l7_follow, struct follow)
 
 /* The verifier forgets by which way this value came about. */
 static __always_inline u32 settle(volatile struct follow *follow, u32 value)
@@ -46,17 +46,14 @@ static __always_inline u32 settle(volatile struct follow *follow, u32 value)
 
 static __always_inline volatile struct follow *follow_here(void)
 {
-	u32 zero = 0;
-
-	return l7_follow.lookup(&zero);
+	return l7_follow_here();
 }
 
 /* Puts down what there is to follow: the *earlier* bytes that lie in the connection's head, and those of this call. */
 static __always_inline void follow_begin(struct conn *conn, void *sk, struct view *view, u64 now, bool request, bool sent,
 					 u32 bytes, u64 earlier)
 {
-	u32 zero = 0;
-	struct follow *follow = l7_follow.lookup(&zero);
+	struct follow *follow = l7_follow_here();
 
 	if (!follow)
 		return;

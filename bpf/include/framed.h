@@ -39,8 +39,8 @@ CONN_STORE(l7_kept, struct kept)
 static __always_inline void framed_begin(struct conn *conn, void *sk, struct view *view, u64 now, u32 thread, bool request,
 					 bool sent, u32 bytes, u64 earlier)
 {
-	u32 zero = 0, kept = request ? conn->ways[0].count : conn->ways[1].count;
-	struct framed *f = l7_framed.lookup(&zero);
+	u32 kept = request ? conn->ways[0].count : conn->ways[1].count;
+	struct framed *f = l7_framed_here();
 	struct kept *store;
 
 	if (!f)

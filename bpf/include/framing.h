@@ -35,13 +35,11 @@ struct framed {
 	u8 head[2 * FRAME_HEAD_BYTES]; /* the upper half stays empty */
 };
 
-BPF_TABLE("percpu_array", u32, struct framed, l7_framed, 1);
+SCRATCH(l7_framed, struct framed)
 
 static __always_inline volatile struct framed *framed_here(void)
 {
-	u32 zero = 0;
-
-	return l7_framed.lookup(&zero);
+	return l7_framed_here();
 }
 
 /* Numbers and bytes of the head; what is beyond it reads as what lay there before, so look at `have` first. */

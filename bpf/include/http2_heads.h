@@ -29,13 +29,11 @@ struct http2_scratch {
 };
 
 BPF_TABLE("lru_hash", u64, struct http2_path, l7_http2_paths, 4096);
-BPF_TABLE("percpu_array", u32, struct http2_scratch, l7_http2_scratch, 1);
+SCRATCH(l7_http2_scratch, struct http2_scratch)
 
 static __always_inline volatile struct http2_scratch *http2_scratch(void)
 {
-	u32 zero = 0;
-
-	return l7_http2_scratch.lookup(&zero);
+	return l7_http2_scratch_here();
 }
 
 /* Puts the bytes that are being read aside. */

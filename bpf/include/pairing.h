@@ -138,9 +138,11 @@ static __always_inline void pending_take(volatile struct pending *pending, struc
 /* Counts the request that *pending* holds, and sends a sample of it up when it is worth one. */
 static __always_inline void pending_end(volatile struct pending *pending, struct conn *conn)
 {
-	pending->request.bytes += conn->owed;
-	pending->response_bytes += conn->owed_back;
-	conn->owed = conn->owed_back = 0;
+	if (conn->owed | conn->owed_back) {
+		pending->request.bytes += conn->owed;
+		pending->response_bytes += conn->owed_back;
+		conn->owed = conn->owed_back = 0;
+	}
 	key_of(pending, conn, pending->request.endpoint, pending->outcome, pending->status);
 	conn->last_endpoint = pending->request.endpoint;
 	conn->last_outcome = pending->outcome;

@@ -26,7 +26,7 @@ struct text_state {
 	u32 at;
 };
 
-BPF_TABLE("percpu_array", u32, struct text_state, l7_text, 1);
+SCRATCH(l7_text, struct text_state)
 
 static __always_inline u64 mix(u64 hash, u64 more)
 {
@@ -42,8 +42,7 @@ static __always_inline u64 endpoint_of(u64 hash)
 
 static __always_inline volatile struct text_state *text_start(u64 seed)
 {
-	u32 zero = 0;
-	volatile struct text_state *text = l7_text.lookup(&zero);
+	volatile struct text_state *text = l7_text_here();
 
 	if (text) {
 		text->hash = text->segment_hash = mix(HASH_START, seed);

@@ -131,9 +131,7 @@ static __always_inline u64 cassandra_prepared(volatile struct framed *f, u32 at)
 
 static __always_inline volatile struct text_state *cassandra_words(void)
 {
-	u32 zero = 0;
-
-	return l7_text.lookup(&zero);
+	return l7_text_here();
 }
 
 /*

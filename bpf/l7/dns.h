@@ -44,8 +44,8 @@ struct dns_header {
 	u16 additional;
 };
 
-/* Works out the endpoint from the question that follows the header; 0 when it is none. */
-static __always_inline u64 dns_endpoint(volatile struct follow *follow)
+/* Works out the endpoint from the question, whose name begins at *start* of the *have* bytes at *from*; 0 when it is none. */
+static __always_inline u64 dns_question(volatile u8 *from, u32 start, u32 have)
 {
 	volatile struct text_state *text = text_start(PROTOCOL_DNS);
 	u8 c;
@@ -53,9 +53,9 @@ static __always_inline u64 dns_endpoint(volatile struct follow *follow)
 	if (!text)
 		return 0;
 	/* mode: bytes left in this label; at: place of the name's end */
-	for (u32 i = DNS_HEADER_BYTES; i < DNS_HEADER_BYTES + DNS_NAME_BYTES; i++) {
+	for (u32 i = start; i < start + DNS_NAME_BYTES; i++) {
 		text->at = i;
-		c = follow->chunk[i];
+		c = from[i];
 		if (text->mode) {
 			segment_byte(text, is_letter(c) ? c | 0x20 : c);
 			text->mode--;
@@ -67,9 +67,9 @@ static __always_inline u64 dns_endpoint(volatile struct follow *follow)
 		text->mode = c;
 	}
 	segment_end(text, 0);
-	if (text->at + 5 > follow->chunk_bytes || follow->chunk[text->at & 0xff])
+	if (text->at + 5 > have || from[text->at & 0xff])
 		return 0;
-	text->hash = mix(text->hash, follow->chunk[(text->at + 1) & 0xff] << 8 | follow->chunk[(text->at + 2) & 0xff]);
+	text->hash = mix(text->hash, from[(text->at + 1) & 0xff] << 8 | from[(text->at + 2) & 0xff]);
 	return endpoint_of(text->hash);
 }
 
@@ -105,7 +105,7 @@ static __always_inline void dns_query(struct conn *conn, struct dns_key *key, vo
 		same->more++;
 		return;
 	}
-	query.request.endpoint = dns_endpoint(follow);
+	query.request.endpoint = dns_question(follow->chunk, DNS_HEADER_BYTES, follow->chunk_bytes);
 	if (!query.request.endpoint || !pending) {
 		lost_count(LOST_DATAGRAM_UNRECOGNISED);
 		return;

@@ -19,34 +19,6 @@ FRAMED_PROTOCOL(dns_tcp, PROTOCOL_DNS, 3)
 #define DNS_TCP_TURNS 4
 #define DNS_TCP_PREFIX 2
 
-/* Works out the endpoint from the question; 0 when it is none. */
-static __always_inline u64 dns_tcp_endpoint(volatile struct framed *f)
-{
-	volatile struct text_state *text = text_start(PROTOCOL_DNS);
-	u8 c;
-
-	if (!text)
-		return 0;
-	for (u32 i = DNS_TCP_HEADER; i < DNS_TCP_HEADER + DNS_NAME_BYTES; i++) {
-		text->at = i;
-		c = f->head[i];
-		if (text->mode) {
-			segment_byte(text, is_letter(c) ? c | 0x20 : c);
-			text->mode--;
-			continue;
-		}
-		if (c == 0 || c > 63)
-			break;
-		segment_end(text, '.');
-		text->mode = c;
-	}
-	segment_end(text, 0);
-	if (text->at + 5 > f->have || head_u8(f, text->at))
-		return 0;
-	text->hash = mix(text->hash, head_be16(f, text->at + 1));
-	return endpoint_of(text->hash);
-}
-
 /* A query whose length fits, with one question and a label that may be one. */
 static __always_inline enum match dns_tcp_match(struct conn *conn, volatile struct framed *f)
 {
@@ -61,7 +33,7 @@ static __always_inline enum match dns_tcp_match(struct conn *conn, volatile stru
 		return MATCH_NO;
 	if (f->have < length + DNS_TCP_PREFIX && f->have < FRAME_HEAD_BYTES)
 		return MATCH_MORE;
-	return dns_tcp_endpoint(f) ? MATCH_YES : MATCH_NO;
+	return dns_question(f->head, DNS_TCP_HEADER, f->have) ? MATCH_YES : MATCH_NO;
 }
 
 static __always_inline u32 dns_tcp_message(struct conn *conn, void *sk, volatile struct framed *f)
@@ -75,7 +47,7 @@ static __always_inline u32 dns_tcp_message(struct conn *conn, void *sk, volatile
 		return length < FRAME_HEAD_BYTES ? length : FRAME_HEAD_BYTES;
 	f->length = length;
 	if (f->request)
-		framed_request_id(conn, sk, f, head_be16(f, 2), dns_tcp_endpoint(f));
+		framed_request_id(conn, sk, f, head_be16(f, 2), dns_question(f->head, DNS_TCP_HEADER, f->have));
 	else
 		framed_response_id(conn, sk, f, head_be16(f, 2),
 				   !code ? OUTCOME_OK : code == 1 || code == 3 ? OUTCOME_CLIENT_ERROR : OUTCOME_SERVER_ERROR, code);

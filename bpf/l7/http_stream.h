@@ -80,9 +80,7 @@ static __always_inline u32 http_place(volatile struct follower *way)
 
 static __always_inline volatile struct text_state *http_text(void)
 {
-	u32 zero = 0;
-
-	return l7_text.lookup(&zero);
+	return l7_text_here();
 }
 
 static __always_inline bool is_capital(u8 c)

@@ -8,18 +8,13 @@
  * by themselves. The endpoint is the statement without its values. A Query ends with ReadyForQuery; an Execute with
  * its own completion, or, when an error made the server pass over the rest of a batch, with the batch's ReadyForQuery.
  * A CancelRequest and a notification are messages that nobody answers.
- *
- * long file: a protocol is one header, and this one is read byte by byte.
  */
 #ifndef MESHLENS_POSTGRESQL_H
 #define MESHLENS_POSTGRESQL_H
 
-#include "follow.h"
+#include "postgresql_match.h"
 #include "sql.h"
 
-#define PG_SSL_REQUEST 80877103
-#define PG_GSS_REQUEST 80877104
-#define PG_CANCEL_REQUEST 80877102
 #define PG_CANCEL 1 /* what is counted besides statements */
 #define PG_NOTIFICATION 2
 #define PG_HEADER_BYTES 5
@@ -38,28 +33,6 @@ struct statement_key {
 };
 
 BPF_TABLE("lru_hash", struct statement_key, u64, l7_statements, 16384);
-
-/* A StartupMessage or a request for encryption; else one of the first messages of a client. */
-static __always_inline enum match pg_match(u64 first, u32 bytes)
-{
-	u32 length = __builtin_bswap32(first >> 8), code = __builtin_bswap32(first >> 32);
-	u8 type = first;
-
-	if (type == 0) {
-		if (bytes < 8)
-			return MATCH_MORE;
-		length = __builtin_bswap32(first);
-		return length >= 8 && length < 10000 &&
-				       (code == 196608 || code == PG_SSL_REQUEST || code == PG_GSS_REQUEST || code == PG_CANCEL_REQUEST) ?
-			       MATCH_YES :
-			       MATCH_NO;
-	}
-	if (type != 'Q' && type != 'P' && type != 'B')
-		return MATCH_NO;
-	if (bytes < 6)
-		return (first >> 8 & 0xff) && bytes > 1 ? MATCH_NO : MATCH_MORE;
-	return length >= 5 && length < 1 << 24 ? MATCH_YES : MATCH_NO;
-}
 
 /* From the place back to where the message begins; 0 where that is in another piece. */
 static __always_inline u32 pg_back(volatile struct follow *follow, u32 header)

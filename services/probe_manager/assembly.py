@@ -30,6 +30,7 @@ ALWAYS: Final = frozenset({"http"})
 _INCLUDE: Final = re.compile(r'^#include "([^"]+)"$', re.MULTILINE)
 _FRAMED: Final = re.compile(r"^FRAMED_PROTOCOL\((\w+), PROTOCOL_(\w+), (\d+)\);?$", re.MULTILINE)
 _STORE: Final = re.compile(r"^CONN_STORE\((\w+), (struct \w+)\);?$", re.MULTILINE)
+_SCRATCH: Final = re.compile(r"^SCRATCH\((\w+), (struct \w+)\);?$", re.MULTILINE)
 _PROGRAMS: Final = re.compile(r"^FRAMED_PROGRAMS\((\w+), (.+)\);?$", re.MULTILINE)
 _HEADERS, _MATCHERS, _FORGET = "FRAMED_HEADERS", "FRAMED_MATCHERS", "FORGET_STORES"
 
@@ -67,6 +68,25 @@ static __always_inline {type} *{name}_of(void *sk, bool make)
 #endif
 }}
 """
+_SCRATCH_TEXT: Final = """\
+#ifdef PLAINTEXT
+BPF_TASK_STORAGE({name}_of_task, {type});
+#else
+BPF_TABLE("percpu_array", u32, {type}, {name}, 1);
+#endif
+
+static __always_inline {type} *{name}_here(void)
+{{
+#ifdef PLAINTEXT
+	return {name}_of_task.task_storage_get((void *)bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+#else
+	u32 zero = 0;
+
+	return {name}.lookup(&zero);
+#endif
+}}
+"""
+"""Memory from one program to the next of a call. Programs on functions may be interrupted: theirs is the thread's."""
 _MATCHER_TEXT: Final = """\
 	if (!(conn->refused >> {name}_number & 1)) {{
 		match = {name}_match(conn, f);
@@ -173,6 +193,7 @@ def assemble(path: Path, wanted: frozenset[str] | None = None) -> str:
 def _written_out(text: str, framed: list[Framed]) -> str:
     stores = [match[1] for match in _STORE.finditer(text)]
     text = _STORE.sub(lambda match: _STORE_TEXT.format(name=match[1], type=match[2]), text)
+    text = _SCRATCH.sub(lambda match: _SCRATCH_TEXT.format(name=match[1], type=match[2]), text)
     forget = "".join(f"\t{name}_by_sock.delete(&key);\n" for name in stores)
     text = re.sub(rf"^\t{_FORGET}\n", lambda _: forget, text, flags=re.MULTILINE)
     matchers = "".join(_MATCHER_TEXT.format(name=one.name) for one in framed)

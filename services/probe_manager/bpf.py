@@ -35,7 +35,7 @@ KPROBE, RAW_TRACEPOINT, TRACING = 2, 17, 26
 """Program types."""
 TRACE_RAW_TP, TRACE_ITER, PERF_EVENT = 23, 28, 41
 """Attach types."""
-SK_STORAGE, RINGBUF = 24, 27
+SK_STORAGE, RINGBUF, TASK_STORAGE = 24, 27, 29
 """Map types that are made in their own way."""
 _PER_CPU: Final = frozenset({5, 6, 10, 21})
 _LOG_BYTES: Final = 4 << 20
@@ -260,7 +260,7 @@ def create_map(name: str, shape: Shape) -> Map:
     Return a new map.
     """
     types = (0, 0, 0)
-    if shape.type == SK_STORAGE:
+    if shape.type in (SK_STORAGE, TASK_STORAGE):
         types = (_load_types(opaque_types(shape.value_bytes)), 1, 3)
     head = struct.pack("<5I", shape.type, shape.key_bytes, shape.value_bytes, shape.entries, shape.flags)
     tail = struct.pack("<II16sI3I", 0, 0, name.encode()[:15], 0, *types)
