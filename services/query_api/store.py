@@ -53,6 +53,7 @@ class Store:
         self._kept: dict[Range, Kept] = {}
         self._flights: dict[tuple[Range, int], asyncio.Task[maps.Sums]] = {}
         self._ready: dict[int, Range] = {}
+        self._former: dict[int, Range] = {}
 
     async def open(self, dsn: str, *, size: int, waiting: Callable[[str], None]) -> None:
         """
@@ -98,12 +99,14 @@ class Store:
         kept = (await self._rows("pieces", moment(over.start_ns), moment(over.end_ns)))[0]
         whole = aligned(over, kept["resolution"])
         closed_ns = unix_ns(kept["closed"]) if kept["closed"] else 0
-        if whole.start_ns < closed_ns < whole.end_ns < closed_ns + STILL_OPEN_NS:
+        if whole.start_ns < closed_ns < whole.end_ns and over.end_ns < closed_ns + STILL_OPEN_NS:
+            open_ns = max(0, over.end_ns - closed_ns)
             ready = self._ready.get(over.end_ns - over.start_ns)
-            if ready and 0 <= closed_ns - ready.end_ns <= behind_ns:
-                return ready, kept["edition"]
-            earlier = Range(over.start_ns - max(0, over.end_ns - closed_ns), closed_ns)
-            return Range(aligned(earlier, kept["resolution"]).start_ns, closed_ns), kept["edition"]
+            if ready and open_ns and 0 <= closed_ns - ready.end_ns <= behind_ns:
+                whole = ready
+            else:
+                earlier = Range(over.start_ns - open_ns, closed_ns)
+                whole = Range(aligned(earlier, kept["resolution"]).start_ns, closed_ns)
         return whole, kept["edition"]
 
     async def make_ready(self, widths_ns: Iterable[int], now_ns: int) -> None:
@@ -114,9 +117,11 @@ class Store:
             whole, edition = await self.whole(Range(now_ns - width_ns, now_ns), behind_ns=0)
             await self.sums(whole, edition)
             before = self._ready.get(width_ns, whole)
+            if before != whole:  # somebody may be about to read that one: the one before goes
+                if width_ns in self._former:
+                    self._kept.pop(self._former[width_ns], None)
+                self._former[width_ns] = before
             self._ready[width_ns] = whole
-            if before != whole:
-                self._kept.pop(before, None)
 
     async def sums(self, whole: Range, edition: int) -> maps.Sums:
         """

@@ -158,13 +158,13 @@ async def test_what_is_kept_is_bounded(store: Store, writer: Writer) -> None:
     assert third is await sums(store, ranges[1])
 
 
-async def test_the_page_is_answered_out_of_what_is_ready(store: Store, writer: Writer) -> None:
+@pytest.mark.parametrize("width_ns", [300 * S_NS, HOUR_NS, 6 * HOUR_NS])
+async def test_the_page_is_answered_out_of_what_is_ready(store: Store, writer: Writer, width_ns: int) -> None:
     """
     What the page asks for is added up when a window closes; until the next is ready, that one is the answer.
     """
     closed_ns = window_start_ns(time.time_ns())
     await writer.write(closed_ns - WINDOW_NS, 7)
-    width_ns = 300 * S_NS
     await store.make_ready([width_ns], closed_ns + S_NS)
     whole, edition = await store.whole(Range(closed_ns + S_NS - width_ns, closed_ns + S_NS))
     ready = await store.sums(whole, edition)
