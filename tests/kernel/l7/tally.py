@@ -45,7 +45,9 @@ def named(series: list[L7Series], samples: list[Sample]) -> Tally:
         if one.request:
             parser = protocols()[one.protocol]
             with contextlib.suppress(Malformed):
-                names[one.protocol, one.endpoint] = parser.parse(*parser.mask(one.request, one.response)).name
+                parsed, endpoint = parser.parse(*parser.mask(one.request, one.response)), (one.protocol, one.endpoint)
+                if not parsed.stand_in or endpoint not in names:
+                    names[endpoint] = parsed.name
     found: Tally = Counter()
     for each in series:
         found[names.get((each.protocol, each.endpoint), ""), each.outcome.name, each.status] += each.requests
