@@ -191,12 +191,12 @@ def test_grpc_of_python_is_counted(lab: Lab, peer: str) -> None:
     client = (
         f"import grpc; c = grpc.insecure_channel('127.0.0.1:{port}')\n"
         "call = c.unary_unary('/shop.v1.Cart/Get', request_serializer=bytes, response_deserializer=bytes)\n"
-        "asked = [call.future(b'\\n\\x05apple', metadata=(('x-key', 's3cr3t' * 20),)) for _ in range(29)]\n"
+        "asked = [call.future(b'\\n\\x05apple', metadata=(('x-key', 's3cr3t' * 20),)) for _ in range(61)]\n"
         "[one.result() for one in asked]; c.close()\n"
     )
     assert lab.run(sys.executable, "-c", client).wait(DEADLINE_S) == 0
-    lab.until(lambda: requests_of(lab.served(port, Protocol.GRPC)) >= 29, "all calls")
+    lab.until(lambda: requests_of(lab.served(port, Protocol.GRPC)) >= 61, "all calls")
 
-    assert [{0: 29}] * 2 == [statuses(of(port, Protocol.GRPC)) for of in (lab.served, lab.called)]
+    assert [{0: 61}] * 2 == [statuses(of(port, Protocol.GRPC)) for of in (lab.served, lab.called)]
     assert {"shop.v1.Cart/Get"} == set(names(lab).values())
     assert lab.lost() == {}
