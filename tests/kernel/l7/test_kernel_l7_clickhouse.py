@@ -19,11 +19,12 @@ import pytest
 from shared.messages.kernel import Outcome, Protocol
 from shared.protocols.clickhouse import PROTOCOL
 from tests.kernel.l7.clickhouse_server import ClickHouse, running
+from tests.kernel.l7.lab import DEADLINE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.kernel.l7.lab import DEADLINE_S, Lab
+    from tests.kernel.l7.lab import Lab
 
 pytestmark = pytest.mark.kernel
 
