@@ -96,13 +96,6 @@ int tail__sock_recv_length__2(u64 *ctx)
 	return 0;
 }
 
-int tail__sock_recv_length__3(u64 *ctx)
-{
-	if (follow_redis((void *)ctx[0]))
-		tails_sock_recv_length.call(ctx, PROTOCOL_REDIS);
-	return 0;
-}
-
 int tail__sock_recv_length__62(u64 *ctx)
 {
 	u32 next = recognise((void *)ctx[0]);
@@ -162,13 +155,6 @@ int tail__sys_exit__2(u64 *ctx)
 {
 	if (follow_postgresql(NULL))
 		tails_sys_exit.call(ctx, PROTOCOL_POSTGRESQL);
-	return 0;
-}
-
-int tail__sys_exit__3(u64 *ctx)
-{
-	if (follow_redis(NULL))
-		tails_sys_exit.call(ctx, PROTOCOL_REDIS);
 	return 0;
 }
 

@@ -231,13 +231,6 @@ int tail__uprobe__2(u64 *ctx)
 	return 0;
 }
 
-int tail__uprobe__3(u64 *ctx)
-{
-	if (follow_redis(NULL))
-		tails_uprobe.call(ctx, PROTOCOL_REDIS);
-	return 0;
-}
-
 int tail__uprobe__62(u64 *ctx)
 {
 	u32 next = recognise(NULL);

@@ -118,18 +118,12 @@ static __always_inline u32 on_bytes(struct conn *conn, void *sk, struct call_reg
 
 ONCE(take_dns, dns_datagram(conn, sk, follow))
 
-FOLLOW(redis, PROTOCOL_REDIS, REDIS_TURNS, false, redis_turn, follow->request ? way->count : 0)
 FOLLOW(postgresql, PROTOCOL_POSTGRESQL, PG_TURNS, way->state == PG_AGAIN, pg_turn, 0)
 
 #ifdef LOOPS
 int loop__2(u64 *ctx)
 {
 	return !follow_turn_postgresql(turns_of(ctx));
-}
-
-int loop__3(u64 *ctx)
-{
-	return !follow_turn_redis(turns_of(ctx));
 }
 #endif
 

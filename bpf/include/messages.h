@@ -9,7 +9,6 @@
 #include "framed.h"
 #include "http.h"
 #include "postgresql.h"
-#include "redis.h"
 
 FRAMED_HEADERS
 
@@ -79,11 +78,6 @@ static __always_inline enum match head_judge(struct conn *conn)
 
 	if (match == MATCH_YES)
 		conn->protocol = PROTOCOL_HTTP1;
-	if (match != MATCH_NO)
-		return match;
-	match = redis_match(first, bytes);
-	if (match == MATCH_YES)
-		conn->protocol = PROTOCOL_REDIS;
 	if (match != MATCH_NO)
 		return match;
 	match = pg_match(first, bytes);

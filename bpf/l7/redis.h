@@ -1,374 +1,398 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Redis, RESP2 and RESP3, with pipelining.
+ * Redis, RESP2 and RESP3, with pipelining, subscriptions and transactions.
  *
  * https://redis.io/docs/latest/develop/reference/protocol-spec/
  *
- * A request is one command: an array of bulk strings (commands typed as a line are not recognised). The endpoint is the command's name. Replies come in
- * the order of the commands; a push is none.
+ * A request is one command: an array of bulk strings, or words on a line. The endpoint is the command's name. Replies come in the order
+ * of the commands, and have the number of their error's first word as status. A (un)subscription is answered once for each of its
+ * channels. What a server says unasked is a message of its own: deliveries by their channel, with ids collapsed, other pushes by
+ * their kind, and what MONITOR shows. Commands whose replies the client has turned off are counted when they are sent. How long a
+ * command waits on purpose (BLPOP, XREAD BLOCK) is no part of its duration. The reply of EXEC fails with the first command that does.
+ *
+ * One call may bring three thousand commands or replies, those of one name; of different ones about a hundred.
  */
 #ifndef MESHLENS_REDIS_H
 #define MESHLENS_REDIS_H
 
-#include "follow.h"
+#include "redis_run.h"
 
-enum redis_state { REDIS_HEADER, REDIS_NAME };
-enum redis_flag { REDIS_NEGATIVE = 1, REDIS_NAME_NEXT = 4 };
+FRAMED_PROTOCOL(redis, PROTOCOL_REDIS, 1)
 
-#define REDIS_TURNS 16 /* as many as the verifier follows */
-#define REDIS_STEP_BYTES 4 /* in one turn */
-#define REDIS_NAME_BYTES 12 /* of a name that is read in one turn */
-#define REDIS_ELEMENTS 4 /* in one turn */
+#define REDIS_HEADER 1
+#define REDIS_TURNS 1
+#define REDIS_ELEMENTS 8 /* of a message */
+#define REDIS_AHEAD 128 /* bytes that are read ahead */
 
-/* Hashes of the commands after which replies come without requests; a test works them out again. */
-#define REDIS_SUBSCRIBE 0x745a44884192ee8eULL
-#define REDIS_PSUBSCRIBE 0x15fe736d0c92babaULL
-#define REDIS_SSUBSCRIBE 0x87fb03ee60cd562dULL
-#define REDIS_MONITOR 0xe67e7e7c8f8c8a94ULL
+/* ---- replies ------------------------------------------------------------------------------------------------------- */
 
-/* A command as clients send it: *<count>CRLF$ */
-static __always_inline enum match redis_match(u64 first, u32 bytes)
+/* The outcome and the status of the error in the head, whose word has to be there. */
+static __always_inline u32 redis_failed(volatile struct framed *f)
 {
-	u64 rest = first >> 16;
+	u64 line = redis_line(f, 1), at = 1, word;
 
-	if ((first & 0xff) != '*' || (bytes > 1 && !is_digit(first >> 8)))
-		return MATCH_NO;
-	if (bytes < 5)
-		return MATCH_MORE;
-	if (is_digit(rest))
-		rest >>= 8;
-	if (is_digit(rest))
-		rest >>= 8;
-	if ((rest & 0xffffff) == 0x240a0d)
-		return MATCH_YES;
-	return bytes < 7 && (rest & 0xff) == '\r' ? MATCH_MORE : MATCH_NO;
+	if (line + 2 > f->have && f->have < 1 + REDIS_LINE)
+		return f->have + 1;
+	if (head_u8(f, 0) == '!') {
+		at = line + 2;
+		if (f->have < at + 9 && f->have < at + redis_digits(f, 1, line - 1))
+			return f->have + 1;
+	}
+	word = redis_word(f, at);
+	if (word != REDIS_WORD('E', 'R', 'R', ' ', 'm', 'a', 'x', ' '))
+		word = redis_cut(word, redis_to_space(word));
+	f->scratch[REDIS_STATUS] = redis_error(word);
+	return FRAME_DONE;
 }
 
-/* The command's name is through: *hash* names the endpoint of the newest request. */
-static __always_inline void redis_named(struct conn *conn, void *sk)
+/*
+ * One (un)subscription is confirmed; *left* is how many there are now: of channels and patterns together, or of shards' channels. True
+ * when none of the kind is left.
+ */
+static __always_inline bool redis_confirmed(struct conn *conn, volatile struct follower *way, volatile struct framed *f, u64 word, u64 left)
 {
-	struct request *newest = newest_request(conn, sk);
+	u8 first = word & 0xff, second = word >> 8 & 0xff;
+	u32 other, own;
 
-	u64 hash = conn->bound_endpoint;
-
-	if (newest)
-		newest->endpoint = endpoint_of(hash);
-	if (hash == REDIS_SUBSCRIBE || hash == REDIS_PSUBSCRIBE || hash == REDIS_SSUBSCRIBE || hash == REDIS_MONITOR)
-		conn->ignored = IGNORED_AFTER_ANSWER;
+	if (first == 's' && (second == 's' || second == 'u') && (word >> 16 & 0xff) != 'b') {
+		conn->parsed = left;
+		own = left;
+	} else if (first == 'p') {
+		other = conn->groups_opened;
+		own = left > other ? left - other : 0;
+		conn->groups_done = own;
+	} else {
+		other = conn->groups_done;
+		own = left > other ? left - other : 0;
+		conn->groups_opened = own;
+	}
+	way->flags &= ~REDIS_SUBSCRIBED;
+	if (head_u8(f, 0) == '*' && (conn->groups_opened | conn->groups_done | conn->parsed))
+		way->flags |= REDIS_SUBSCRIBED;
+	return !own;
 }
 
-static __always_inline void redis_push(struct conn *conn, void *sk, volatile struct follow *follow)
+/* A confirmation whose number stands at *at*: the last one answers the command. */
+static __always_inline u32 redis_confirmation(struct conn *conn, void *sk, volatile struct follower *way, volatile struct framed *f,
+					      u64 word, u64 at)
 {
-	u32 left = follow_reach(follow), bytes = left < REQUEST_HEAD_BYTES ? left : REQUEST_HEAD_BYTES;
-	u32 passed = conn->passed[conn->role == ROLE_CLIENT] - follow->view.left -
-		     (follow->chunk_bytes - follow->chunk_at) - 1;
+	struct request *oldest;
+	u64 line, left = 1;
+	u32 kind, none;
+
+	if (at < REDIS_SHOWN - REDIS_LINE) {
+		line = redis_line(f, at + 1);
+		if (at + 2 + line > f->have)
+			return f->have + 1;
+		left = redis_digits(f, at + 1, line - 1);
+	}
+	f->settled = redis_confirmed(conn, way, f, word, left);
+	none = f->settled;
+	kind = f->scratch[REDIS_KIND];
+	f->scratch[REDIS_ACT] = REDIS_TELL;
+	if (!(kind & REDIS_SUBSCRIBES)) {
+		if (!conn->pushed)
+			f->scratch[REDIS_ACT] = REDIS_ANSWER;
+		return FRAME_DONE;
+	}
+	f->scratch[REDIS_ACT] = REDIS_ANSWER;
+	if (kind & REDIS_ALL ? none || conn->midstream : (kind & REDIS_REPLIES) < 2)
+		return FRAME_DONE;
+	f->scratch[REDIS_ACT] = REDIS_OWE;
+	oldest = redis_oldest(conn, sk);
+	if (oldest && kind & REDIS_REPLIES)
+		oldest->kind--;
+	return FRAME_DONE;
+}
+
+/* The endpoint of the channel is known from now on. */
+static __always_inline void redis_remember(volatile struct framed *f, u64 word, u64 at, u64 bytes)
+{
+	u64 key = redis_raw(f, mix(HASH_START, word), at, bytes), endpoint = f->scratch[REDIS_HASH];
+
+	if (at + bytes <= f->have)
+		redis_channels.update(&key, &endpoint);
+}
+
+/* The channel that a push at *at* is about, and where it ends. */
+static __always_inline u32 redis_of_channel(struct conn *conn, void *sk, volatile struct follower *way, volatile struct framed *f,
+					    u64 word, u64 at)
+{
+	u64 line = redis_line(f, at + 1), bytes, end;
+
+	if (at + 2 + line > f->have)
+		return f->have + 1;
+	bytes = redis_digits(f, at + 1, line - 1) + 2;
+	bytes &= -(is_equal(head_u8(f, at), '$') & (1 ^ is_equal(head_u8(f, at + 1), '-')));
+	at += 2 + line;
+	end = at + bytes;
+	if (f->have < end && f->have < REDIS_SHOWN)
+		return f->have + 1;
+	if (f->scratch[REDIS_NOTES] == REDIS_CONFIRMATION)
+		return redis_confirmation(conn, sk, way, f, word, end);
+	f->scratch[REDIS_HASH] = endpoint_of(redis_channel(f, mix(mix(HASH_START, PROTOCOL_REDIS), word), at, end - 2));
+	f->scratch[REDIS_ACT] = REDIS_TELL;
+	redis_remember(f, word, at, bytes - 2);
+	way->flags |= is_equal(head_u8(f, 0), '*') * REDIS_SUBSCRIBED;
+	run_keep(conn, f, end, f->scratch[REDIS_HASH]);
+	conn->line_kind = head_u8(f, 1) - '0' - 2;
+	return FRAME_DONE;
+}
+
+/* Looks at a push, or at an array that may be one in version 2 of the protocol. REDIS_ACT stays as it was when it is a reply. */
+static __always_inline u32 redis_push(struct conn *conn, void *sk, volatile struct follower *way, volatile struct framed *f)
+{
+	u64 at, bytes, word;
+
+	if (f->have < 4)
+		return f->have + 1;
+	if (head_u8(f, 2) != '\r' || (u8)(head_u8(f, 1) - '2') > 7)
+		return FRAME_DONE;
+	if (f->have < 10)
+		return 10;
+	at = 9 - is_equal(head_u8(f, 6), '\r');
+	bytes = redis_digits(f, 5, at - 7);
+	if (head_u8(f, 4) != '$' || bytes > 40 || !is_digit(head_u8(f, 5)))
+		return FRAME_DONE;
+	if (f->have < at + bytes + 2)
+		return f->have + 1;
+	word = redis_cut(redis_word(f, at), bytes ^ ((bytes ^ 8) & -is_below(8, bytes)));
+	f->scratch[REDIS_NOTES] = redis_said(word);
+	at += bytes + 2;
+	if (f->scratch[REDIS_NOTES])
+		return redis_of_channel(conn, sk, way, f, word, at);
+	if (head_u8(f, 0) == '*')
+		return FRAME_DONE;
+	f->scratch[REDIS_ACT] = REDIS_TELL;
+	f->scratch[REDIS_HASH] = endpoint_of(mix(mix(HASH_START, PROTOCOL_REDIS), word));
+	return FRAME_DONE;
+}
+
+/* Whether the head is what MONITOR shows: a line that begins with a time. */
+static __always_inline bool redis_shown(volatile struct framed *f)
+{
+	return head_u8(f, 0) == '+' && is_digit(head_u8(f, 1)) && is_digit(head_u8(f, 10)) && head_u8(f, 11) == '.' &&
+	       is_digit(head_u8(f, 17)) && head_u8(f, 19) == '[';
+}
+
+/* A line that may be one that MONITOR shows. */
+static __always_inline u32 redis_monitor(volatile struct follower *way, volatile struct framed *f)
+{
+	if (f->have < 20 && redis_line(f, 1) + 1 >= f->have)
+		return f->have + 1;
+	if (!redis_shown(f))
+		return FRAME_DONE;
+	way->flags |= REDIS_MONITORED;
+	f->scratch[REDIS_HASH] = endpoint_of(mix(mix(HASH_START, PROTOCOL_REDIS), '['));
+	f->scratch[REDIS_ACT] = REDIS_TELL;
+	return FRAME_DONE;
+}
+
+/* What begins in the head: its elements are still to be taken. */
+static __always_inline u32 redis_told(struct conn *conn, void *sk, volatile struct follower *way, volatile struct framed *f)
+{
+	struct request *oldest = redis_oldest(conn, sk);
+	u64 pushes, error, held = way->flags & REDIS_HELD, line;
+
+	f->scratch[REDIS_KIND] = oldest ? *(volatile u32 *)&oldest->kind | REDIS_THERE : 0;
+	line = is_equal(head_u8(f, 0), '\n') | is_equal(head_u8(f, 0), '\r');
+	error = is_equal(head_u8(f, 0), '-') | is_equal(head_u8(f, 0), '!');
+	pushes = !f->scratch[REDIS_KIND] || way->flags & REDIS_SUBSCRIBED || f->scratch[REDIS_KIND] & (REDIS_SUBSCRIBES | REDIS_TALKS);
+	f->settled = 0;
+	f->scratch[REDIS_ACT] = REDIS_PASS;
+	if (error)
+		f->settled = redis_failed(f);
+	else if (!held && (head_u8(f, 0) == '>' || (head_u8(f, 0) == '*' && pushes)))
+		f->settled = redis_push(conn, sk, way, f);
+	else if (!held && head_u8(f, 0) == '+' && (f->have < 2 || is_digit(head_u8(f, 1))))
+		f->settled = redis_monitor(way, f);
+	if (f->settled)
+		return f->settled;
+	if (line) {
+		redis_from(f, 1, 0, 0);
+		return FRAME_DONE;
+	}
+	if (f->scratch[REDIS_ACT] == REDIS_PASS && head_u8(f, 0) != '|')
+		f->scratch[REDIS_ACT] = held ? REDIS_HOLD : REDIS_ANSWER;
+	redis_from(f, 0, held ? way->pending : 1,
+		   (held | is_equal(f->scratch[REDIS_KIND] & REDIS_EXEC, REDIS_EXEC)) & (1 ^ error) ? REDIS_STOPS : 0);
+	return FRAME_DONE;
+}
+
+/* A reply is there, or its beginning: what does it change, and is it to be counted now? EXEC's is when the last of it is there. */
+static __always_inline void redis_answered(struct conn *conn, void *sk, volatile struct follower *way, volatile struct framed *f)
+{
+	struct request *oldest = redis_oldest(conn, sk);
+	u32 kind = f->scratch[REDIS_KIND];
+	u8 c = head_u8(f, 0);
+
+	if (f->scratch[REDIS_ACT] == REDIS_HOLD) {
+		f->began = conn->answer_ns;
+		f->scratch[REDIS_ACT] = REDIS_ANSWER;
+		way->flags &= ~REDIS_HELD;
+	} else if (kind & REDIS_EXEC && f->scratch[REDIS_LEFT]) {
+		conn->answer_ns = f->began;
+	}
+	if (kind & REDIS_EXEC && f->scratch[REDIS_LEFT] && !f->scratch[REDIS_STATUS]) {
+		way->flags |= REDIS_HELD;
+		f->scratch[REDIS_ACT] = REDIS_OWE;
+	}
+	if (oldest && kind & REDIS_WAITS)
+		f->began = oldest->start_ns;
+	if (kind & REDIS_MONITOR && c == '+')
+		way->flags |= REDIS_MONITORED;
+	if (kind & REDIS_RESET && c == '+') {
+		way->flags = 0;
+		conn->groups_opened = conn->groups_done = conn->parsed = 0;
+	}
+	if (kind & REDIS_LEAVES && c != '-')
+		conn->ignored = IGNORED;
+}
+
+/* ---- both ---------------------------------------------------------------------------------------------------------- */
+
+static __always_inline u32 redis_acted(struct conn *conn, void *sk, volatile struct framed *f)
+{
+	u32 act = f->scratch[REDIS_ACT], said = f->scratch[REDIS_STATUS];
+	u64 recent;
 	struct request *request;
 
-	/* Keep the head of the oldest request in flight: of the others only the endpoint is known. */
-	if (!in_flight(conn)) {
-		u64 take = bytes + 1;
-
-		conn->head_index = conn->pushed;
-		conn->thread = bpf_get_current_pid_tgid();
-		conn->head_bytes = 0;
-		asm volatile("" : "+r"(take));
-		if (take <= REQUEST_HEAD_BYTES &&
-		    !read_user(conn->head, take, follow_address(follow) - 1))
-			conn->head_bytes = take;
+	if (act == REDIS_ASK) {
+		recent = conn->line_words++;
+		asm volatile("%0 &= 3" : "+r"(recent));
+		((volatile u64 *)conn->answer)[recent] = f->scratch[REDIS_HASH];
+		request = framed_request(conn, sk, f, f->scratch[REDIS_HASH]);
+		if (request)
+			request->kind = f->scratch[REDIS_KIND];
+	} else if (act == REDIS_ANSWER) {
+		framed_response(conn, sk, f, said >> 16, said & 0xffff);
+	} else if (act == REDIS_TELL) {
+		framed_one_way(conn, f, f->scratch[REDIS_HASH], OUTCOME_OK, 0);
+	} else if (act == REDIS_OWE) {
+		conn->owed_back += f->length;
+		f->credited = 1;
 	}
-	request = request_push(conn, sk, follow->now, 0, passed);
-	conn->bound_endpoint = mix(HASH_START, PROTOCOL_REDIS);
-	if (request)
-		request->bytes = 0;
+	return FRAME_DONE;
 }
 
-static __always_inline void redis_bytes(struct conn *conn, void *sk, volatile struct follow *follow, u32 bytes)
+/* Commands that were typed are recognised at the beginning of a connection only. */
+static __always_inline enum match redis_match_typed(struct conn *conn, volatile struct framed *f)
 {
-	struct request *newest = newest_request(conn, sk);
+	u64 word = redis_word(f, 0), bytes = redis_to_space(word), length = 0, live = 1, ends;
 
-	follow->named += bytes;
-	if (newest)
-		newest->bytes += bytes;
-}
-
-/* A header of a request is complete. */
-static __always_inline void redis_request_header(struct conn *conn, void *sk, volatile struct follower *way,
-						 volatile struct follow *follow)
-{
-	u32 bytes = way->count;
-
-	if (way->type == '*') {
-		way->pending = way->number;
-		way->state = REDIS_HEADER;
-		way->flags = way->pending ? REDIS_NAME_NEXT : 0; /* the next argument is the name */
-	} else {
-		way->skip = way->number + 2;
-		bytes += way->skip;
-		if (way->pending)
-			way->pending--;
-		if (way->flags & REDIS_NAME_NEXT) {
-			way->flags &= ~REDIS_NAME_NEXT;
-			way->state = REDIS_NAME;
-			way->number = way->skip;
-			way->skip = 0;
-		}
+	if (!is_letter(word & 0xff) || conn->midstream || conn->passed[conn->role == ROLE_SERVER])
+		return MATCH_NO;
+	if (f->have <= bytes || bytes == 8)
+		return bytes == 8 ? MATCH_NO : MATCH_MORE;
+	f->settled = redis_typed(redis_cut(word, bytes));
+	if (!f->settled || head_u8(f, bytes + 1) == '/')
+		return MATCH_NO;
+	for (u64 i = 0; i < FRAME_HEAD_BYTES; i++) {
+		live &= is_below(i, f->have);
+		ends = is_equal(f->head[i], '\n') & live;
+		length += (i + 1) * ends;
+		live ^= ends;
 	}
-	way->count = 0;
-	redis_bytes(conn, sk, follow, bytes);
+	if (!length)
+		return f->have < FRAME_HEAD_BYTES ? MATCH_MORE : MATCH_NO;
+	return head_u8(f, length - 2) == '\r' ? MATCH_YES : MATCH_NO;
 }
 
-/* A byte of a name: its case does not matter. */
-static __always_inline void redis_name_byte(struct conn *conn, u8 c)
+/* A command, or what a server sends unasked to a connection that was joined in the middle. */
+static __always_inline enum match redis_match(struct conn *conn, volatile struct framed *f)
 {
-	conn->bound_endpoint = mix(conn->bound_endpoint, is_letter(c) ? c & 0xdf : c);
-}
+	u64 line = redis_line(f, 1), word;
+	u8 c = head_u8(f, 0);
 
-/* The first byte of a header. */
-static __always_inline void redis_request_type(struct conn *conn, void *sk, volatile struct follower *way,
-					       volatile struct follow *follow, u8 c)
-{
-	way->type = c;
-	way->number = 0;
-	way->count = 1;
-	if (way->pending)
-		return;
-	if (c == '\r' || c == '\n') { /* an empty line is no command */
-		way->count = 0;
-		return;
+	if (f->request && c != '*')
+		return redis_match_typed(conn, f);
+	if (c != '*' && c != '>' && c != '+')
+		return MATCH_NO;
+	if (f->have > 1 && !is_digit(head_u8(f, 1)))
+		return MATCH_NO;
+	if (c == '+') {
+		if (f->have >= 20)
+			return redis_shown(f) ? MATCH_YES : MATCH_NO;
+		return line + 1 < f->have ? MATCH_NO : MATCH_MORE;
 	}
-	redis_push(conn, sk, follow);
+	if (line > 8 && f->have > 9)
+		return MATCH_NO;
+	if (f->have < line + 3)
+		return MATCH_MORE;
+	if (head_u8(f, line) != '\r' || head_u8(f, line + 2) != '$' || line < 2)
+		return MATCH_NO;
+	if (f->request)
+		return MATCH_YES;
+	if (f->have < 10)
+		return MATCH_MORE;
+	if (c == '>' && line == 2)
+		return MATCH_YES;
+	if (f->have < 17)
+		return MATCH_MORE;
+	word = redis_word(f, 8);
+	if (word == REDIS_WORD('m', 'e', 's', 's', 'a', 'g', 'e', '\r') || word == REDIS_WORD('p', 'm', 'e', 's', 's', 'a', 'g', 'e') ||
+	    word == REDIS_WORD('s', 'm', 'e', 's', 's', 'a', 'g', 'e'))
+		return MATCH_YES;
+	return MATCH_NO;
 }
 
-/* Reads on in what has begun; true when it is complete. */
-static __always_inline bool redis_request_more(struct conn *conn, volatile struct follower *way, volatile struct follow *follow)
+/* Decides what begins in the head, or goes on. */
+static __always_inline u32 redis_decided(struct conn *conn, void *sk, volatile struct follower *way, volatile struct framed *f)
 {
-	u8 c;
-
-	for (int i = 0; i < REDIS_STEP_BYTES; i++) {
-		if (follow->chunk_at >= follow->chunk_bytes)
-			return false;
-		c = follow_byte(follow);
-		if (way->state == REDIS_NAME) {
-			/* number: bytes of the name still to come, with the line's end */
-			if (way->number > 2)
-				redis_name_byte(conn, c);
-			way->number--;
-			if (!way->number)
-				return true;
-			continue;
-		}
-		way->count++;
-		if (c == '\n')
-			return true;
-		if (is_digit(c))
-			way->number = way->number * 10 + (c - '0');
-	}
-	return false;
+	f->scratch[REDIS_ACT] = REDIS_PASS;
+	f->scratch[REDIS_STATUS] = f->scratch[REDIS_BLOCKS] = f->scratch[REDIS_KIND] = 0;
+	redis_from(f, 0, way->pending, f->request ? REDIS_STRINGS : 0);
+	if (way->pending && !(way->flags & REDIS_HELD && !f->request))
+		return FRAME_DONE;
+	if (!f->request)
+		return redis_told(conn, sk, way, f);
+	if (head_u8(f, 0) == '*')
+		return redis_asked(way, f);
+	if (head_u8(f, 0) != '\r' && head_u8(f, 0) != '\n')
+		return redis_inline(f);
+	redis_from(f, 1, 0, 0); /* an empty line is no command */
+	return FRAME_DONE;
 }
 
-/* Short bulk strings inside a message are passed over at once, as many as the chunk holds whole; returns their bytes. */
-static __always_inline u32 redis_elements(volatile struct follower *way, volatile struct follow *follow)
+/* Takes what elements there are; asks for more when there is none. */
+static __always_inline u32 redis_elements(struct conn *conn, void *sk, volatile struct follower *way, volatile struct framed *f)
 {
-	u32 start = follow->chunk_at, at, number, digits;
-
-	for (int i = 0; i < REDIS_ELEMENTS; i++) {
-		at = follow->chunk_at & (CHUNK_BYTES - 1);
-		number = follow->chunk[at + 1] - '0';
-		digits = 1;
-		if (is_digit(follow->chunk[at + 2])) {
-			number = number * 10 + follow->chunk[at + 2] - '0';
-			digits = 2;
-		}
-		if (way->pending < 2 || way->state || follow->chunk[at] != '$' || number > 99 ||
-		    follow->chunk[at + digits + 1] != '\r' || at + digits + 5 + number > follow->chunk_bytes)
+	for (u32 i = 0; i < REDIS_ELEMENTS; i++) {
+		f->scratch[REDIS_BLOCKS] |= is_equal(redis_capitals(redis_word(f, f->scratch[REDIS_AT])),
+						     REDIS_WORD('$', '5', '\r', '\n', 'B', 'L', 'O', 'C'));
+		if (!redis_element(f))
 			break;
-		way->pending--;
-		follow->chunk_at += digits + 5 + number;
 	}
-	return follow->chunk_at - start;
+	if (f->scratch[REDIS_NOTES] & REDIS_STRANGE)
+		return FRAME_WRONG;
+	if (!f->scratch[REDIS_AT])
+		return f->have + 1;
+	if (f->scratch[REDIS_ACT] == REDIS_ASK)
+		return redis_ask(conn, way, f);
+	if (f->scratch[REDIS_ACT] == REDIS_ANSWER || f->scratch[REDIS_ACT] == REDIS_HOLD)
+		redis_answered(conn, sk, way, f);
+	return FRAME_DONE;
 }
 
-/* The number of one or two digits at *at*, which CR LF must follow; sets *next* to what comes behind, 0 when it is not so. */
-static __always_inline u32 redis_short(volatile struct follow *follow, u32 at, u32 *next)
+static __always_inline u32 redis_message(struct conn *conn, void *sk, volatile struct framed *f)
 {
-	u32 number = follow->chunk[at] - '0', digits = 1;
+	volatile struct follower *way = redis_way(conn, f);
 
-	if (is_digit(follow->chunk[at + 1])) {
-		number = number * 10 + follow->chunk[at + 1] - '0';
-		digits = 2;
+	if (f->have < REDIS_AHEAD)
+		framed_fill(f);
+	if (redis_run(conn, sk, way, f))
+		return REDIS_HEADER;
+	if (way->state == REDIS_IN_LINE) {
+		redis_line_goes_on(way, f);
+		return FRAME_DONE;
 	}
-	*next = number < 100 && follow->chunk[at + digits] == '\r' ? at + digits + 2 : 0;
-	return number;
-}
-
-/* The start of a command up to its name, when the chunk holds it whole and it is of the usual size: in one turn. */
-static __always_inline bool redis_command(struct conn *conn, void *sk, volatile struct follower *way,
-					  volatile struct follow *follow)
-{
-	u32 start = follow->chunk_at & (CHUNK_BYTES - 1), words, length, at;
-
-	if (follow->chunk[start] != '*')
-		return false;
-	words = redis_short(follow, start + 1, &at);
-	if (!words || !at || follow->chunk[at & (CHUNK_BYTES - 1)] != '$')
-		return false;
-	length = redis_short(follow, (at & (CHUNK_BYTES - 1)) + 1, &at);
-	if (!at || length > REDIS_NAME_BYTES || at + length + 2 > follow->chunk_bytes)
-		return false;
-	way->pending = words - 1;
-	way->number = length;
-	way->skip = at - start; /* until it is done: the bytes before the name */
-	follow->chunk_at++;
-	redis_push(conn, sk, follow);
-	follow->chunk_at += way->skip - 1;
-	for (int i = 0; i < REDIS_NAME_BYTES; i++) {
-		if (i >= way->number)
-			break;
-		redis_name_byte(conn, follow_byte(follow));
-	}
-	follow->chunk_at += 2;
-	redis_bytes(conn, sk, follow, way->skip + way->number + 2);
-	way->skip = 0;
-	redis_named(conn, sk);
-	return true;
-}
-
-static __always_inline void redis_request_turn(struct conn *conn, void *sk, volatile struct follower *way,
-					       volatile struct follow *follow)
-{
-	if (way->count == 0 && way->pending > 2 && !way->flags && !way->state) {
-		redis_bytes(conn, sk, follow, redis_elements(way, follow));
-		if (follow->chunk_at >= follow->chunk_bytes)
-			return;
-	}
-	if (way->count == 0 && way->state == REDIS_HEADER && !way->pending && redis_command(conn, sk, way, follow))
-		return;
-	if (way->count == 0 && way->state == REDIS_HEADER) {
-		redis_request_type(conn, sk, way, follow, follow_byte(follow));
-		if (!way->count)
-			return;
-	}
-	if (!redis_request_more(conn, way, follow))
-		return;
-	if (way->state == REDIS_HEADER) {
-		redis_request_header(conn, sk, way, follow);
-		return;
-	}
-	way->state = REDIS_HEADER;
-	way->count = 0;
-	redis_named(conn, sk);
-}
-
-/* The first byte of a reply tells how the command ended. */
-static __always_inline void redis_reply(struct conn *conn, void *sk, volatile struct follower *way, volatile struct follow *follow,
-					u8 c)
-{
-	volatile struct pending *pending = pending_here();
-
-	if (!pending || c == '>' || c == '|' || !response_expected(conn))
-		return;
-	if (conn->ignored)
-		conn->ignored = IGNORED;
-	/* The first reply of a call has all its bytes. */
-	pending_begin(pending, follow->now, follow->bytes - follow->named, follow_address(follow) - 1, follow_reach(follow) + 1);
-	follow->named = follow->bytes;
-	if (c == '-' || c == '!')
-		pending->outcome = OUTCOME_SERVER_ERROR;
-	request_pop(pending, conn, sk);
-}
-
-static __always_inline void redis_reply_header(volatile struct follower *way)
-{
-	bool nothing = way->flags & REDIS_NEGATIVE;
-	u32 elements = 0;
-
-	way->count = 0;
-	way->flags = 0;
-	if (way->pending)
-		way->pending--;
-	switch (way->type) {
-	case '$':
-	case '=':
-	case '!':
-		if (!nothing)
-			way->skip = way->number + 2;
-		return;
-	case '*':
-	case '~':
-	case '>':
-		elements = way->number;
-		break;
-	case '%':
-		elements = 2 * way->number;
-		break;
-	case '|':
-		elements = 2 * way->number + 1;
-		break;
-	}
-	if (!nothing)
-		way->pending += elements;
-}
-
-static __always_inline void redis_reply_turn(struct conn *conn, void *sk, volatile struct follower *way,
-					     volatile struct follow *follow)
-{
-	u8 c;
-
-	if (way->count == 0 && way->pending > 2)
-		redis_elements(way, follow);
-	if (follow->chunk_at >= follow->chunk_bytes)
-		return;
-	if (way->count == 0) {
-		c = follow_byte(follow);
-		way->type = c;
-		way->number = 0;
-		way->count = 1;
-		way->flags = 0;
-		/* An attribute stands before the reply that it belongs to: the reply is its last element. */
-		if (!way->pending || (way->state && way->pending == 1)) {
-			way->state = c == '|';
-			redis_reply(conn, sk, way, follow, c);
-		}
-	}
-	for (int i = 0; i < REDIS_STEP_BYTES; i++) {
-		if (follow->chunk_at >= follow->chunk_bytes)
-			return;
-		c = follow_byte(follow);
-		if (c == '\n') {
-			redis_reply_header(way);
-			return;
-		}
-		if (c == '-')
-			way->flags |= REDIS_NEGATIVE;
-		else if (is_digit(c))
-			way->number = way->number * 10 + (c - '0');
-	}
-}
-
-static __always_inline bool redis_begins(u8 c, bool request, bool inside)
-{
-	if (request)
-		return inside ? c == '$' : c == '*' || c == '\r' || c == '\n';
-	switch (c) {
-	case '+': case '-': case ':': case '$': case '*': case '_': case ',': case '(': case '#':
-	case '!': case '=': case '%': case '~': case '>': case '|':
-		return true;
-	}
-	return false;
-}
-
-/* One turn; false when this is not Redis. */
-static __always_inline bool redis_turn(struct conn *conn, void *sk, volatile struct follower *way, volatile struct follow *follow)
-{
-	u8 next = follow->chunk[follow->chunk_at & (CHUNK_BYTES - 1)];
-
-	if (way->count == 0 && way->state != REDIS_NAME && !redis_begins(next, follow->request, way->pending))
-		return false;
-	if (follow->request)
-		redis_request_turn(conn, sk, way, follow);
-	else
-		redis_reply_turn(conn, sk, way, follow);
-	return true;
+	f->settled = redis_decided(conn, sk, way, f);
+	if (!f->settled)
+		f->settled = redis_elements(conn, sk, way, f);
+	if (f->settled)
+		return f->settled;
+	redis_taken(way, f);
+	return redis_acted(conn, sk, f);
 }
 
 #endif

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SOURCES: Final = Path(__file__).resolve().parents[2] / "bpf"
-NATIVE: Final = (Protocol.POSTGRESQL, Protocol.REDIS)
+NATIVE: Final = (Protocol.POSTGRESQL,)
 """Followed by programs of their own, byte by byte."""
 
-ALWAYS: Final = frozenset({"http"})
-"""Framed protocols that the other parts of the probe know by name."""
+ALWAYS: Final = frozenset({"http", "redis"})
+"""Framed protocols that are there from the beginning."""
 
 _INCLUDE: Final = re.compile(r'^#include "([^"]+)"$', re.MULTILINE)
 _FRAMED: Final = re.compile(r"^FRAMED_PROTOCOL\((\w+), PROTOCOL_(\w+), (\d+)\);?$", re.MULTILINE)

@@ -13,8 +13,10 @@ import msgspec
 
 from shared.errors import Malformed
 from shared.messages.kernel import Outcome, Protocol
+from shared.protocols import _redis_errors, _redis_pushes
 from shared.protocols._base import Parsed, WireProtocol
 from shared.protocols._collapse import collapsed, cover, is_id, may_stay
+from shared.protocols._redis_commands import CONTAINERS, KEYED, KNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,37 +26,6 @@ LINE_LIMIT: Final = 64 * 1024
 LENGTH_LIMIT: Final = 512 * 1024 * 1024
 ARGUMENTS_LIMIT: Final = 1024 * 1024
 WORDS_SHOWN: Final = 16
-
-KEYED: Final = frozenset(
-    b"APPEND BITCOUNT BITFIELD BITFIELD_RO BITPOS BLMOVE BLPOP BRPOP BRPOPLPUSH BZPOPMAX BZPOPMIN COPY DECR DECRBY "
-    b"DEL DUMP EXISTS EXPIRE EXPIREAT EXPIRETIME GEOADD GEODIST GEOHASH GEOPOS GEORADIUS GEOSEARCH GET GETBIT GETDEL "
-    b"GETEX GETRANGE GETSET HDEL HEXISTS HEXPIRE HGET HGETALL HGETDEL HGETEX HINCRBY HINCRBYFLOAT HKEYS HLEN HMGET "
-    b"HMSET HPERSIST HPEXPIRE HPTTL HRANDFIELD HSCAN HSET HSETEX HSETNX HSTRLEN HTTL HVALS INCR INCRBY INCRBYFLOAT "
-    b"LINDEX LINSERT LLEN LMOVE LPOP LPOS LPUSH LPUSHX LRANGE LREM LSET LTRIM MGET MOVE MSET MSETNX PERSIST PEXPIRE "
-    b"PEXPIREAT PEXPIRETIME PFADD PFCOUNT PFMERGE PSETEX PTTL PUBLISH RENAME RENAMENX RESTORE RPOP RPOPLPUSH RPUSH "
-    b"RPUSHX SADD SCARD SDIFF SDIFFSTORE SET SETBIT SETEX SETNX SETRANGE SINTER SINTERSTORE SISMEMBER SMEMBERS "
-    b"SMISMEMBER SMOVE SORT SORT_RO SPOP SPUBLISH SRANDMEMBER SREM SSCAN SSUBSCRIBE STRLEN SUBSCRIBE SUBSTR SUNION "
-    b"SUNIONSTORE TOUCH TTL TYPE UNLINK WATCH XACK XADD XAUTOCLAIM XCLAIM XDEL XLEN XPENDING XRANGE XREVRANGE XSETID "
-    b"XTRIM ZADD ZCARD ZCOUNT ZDIFFSTORE ZINCRBY ZINTERSTORE ZLEXCOUNT ZMSCORE ZPOPMAX ZPOPMIN ZRANDMEMBER ZRANGE "
-    b"ZRANGEBYLEX ZRANGEBYSCORE ZRANGESTORE ZRANK ZREM ZREMRANGEBYLEX ZREMRANGEBYRANK ZREMRANGEBYSCORE ZREVRANGE "
-    b"ZREVRANGEBYLEX ZREVRANGEBYSCORE ZREVRANK ZSCAN ZSCORE ZUNIONSTORE".split()
-)
-"""Commands whose first argument is a key or a channel."""
-
-CONTAINERS: Final = frozenset(
-    b"ACL CLIENT CLUSTER COMMAND CONFIG DEBUG FUNCTION LATENCY MEMORY MODULE OBJECT PUBSUB SCRIPT SLOWLOG XGROUP "
-    b"XINFO".split()
-)
-"""Commands whose first argument is a subcommand."""
-
-OTHERS: Final = frozenset(
-    b"ASKING AUTH BGREWRITEAOF BGSAVE BITOP BLMPOP BZMPOP DBSIZE DISCARD ECHO EVAL EVALSHA EVALSHA_RO EVAL_RO EXEC "
-    b"FAILOVER FCALL FCALL_RO FLUSHALL FLUSHDB HELLO INFO KEYS LASTSAVE LCS LMPOP LOLWUT MIGRATE MONITOR MULTI PING "
-    b"PSUBSCRIBE PSYNC PUNSUBSCRIBE QUIT RANDOMKEY READONLY READWRITE REPLCONF REPLICAOF RESET ROLE SAVE SCAN SELECT "
-    b"SHUTDOWN SINTERCARD SLAVEOF SUNSUBSCRIBE SWAPDB SYNC TIME UNSUBSCRIBE UNWATCH WAIT WAITAOF XREAD XREADGROUP "
-    b"ZDIFF ZINTER ZINTERCARD ZMPOP ZUNION".split()
-)
-KNOWN: Final = KEYED | CONTAINERS | OTHERS
 
 _COMMAND: Final = re.compile(rb"[A-Za-z][A-Za-z0-9._-]{0,31}\Z")
 _COUNT: Final = re.compile(rb"[0-9]{1,10}\Z")
@@ -67,7 +38,6 @@ _INLINE_REPLY: Final = re.compile(
     rb"(?:[+](?:OK|PONG|QUEUED|RESET|[*]+)|:-?[0-9]+|[$*](?:-1|[0-9]+)|-[A-Z]+ [^\r\n]*)\r\n"
 )
 """To a command on a line, which people also type to others: the replies of those (`+OK 3 messages`) are no such."""
-_ERROR_WORD: Final = re.compile(rb"[A-Z][A-Z0-9_]{1,31}(?=[ \r\n]|\Z)")
 _KEY_PARTS: Final = re.compile(rb"([:/|{}])")
 _PLAIN_LINES: Final = (b"", b"-1", b"t", b"f")
 """What null and boolean replies hold."""
@@ -102,6 +72,8 @@ class Redis(WireProtocol):
         """
         Return how sure it is: an array of bulk strings that begins with a known command says most.
         """
+        if request and not response and _redis_pushes.push(request):
+            return 0.9
         inline = request[:1] != b"*"
         answered = (_INLINE_REPLY if inline else _REPLY).match(response) is not None
         command = next(_commands(request), None)
@@ -118,27 +90,34 @@ class Redis(WireProtocol):
         """
         Return the commands with their keys' patterns, and the replies' types and lengths.
         """
-        return _mask_request(request), _mask_reply(response)
+        return _mask_push(request) or _mask_request(request), _mask_reply(response)
 
     def parse(self, request: bytes, response: bytes) -> Parsed:
         """
         Return the first command of the head, and the error word of its reply.
         """
         attributes: dict[str, str | int] = {"db.system.name": "redis"}
+        push = _redis_pushes.push(request)
+        if push is not None:
+            return _pushed(request, push, attributes)
         name, operation = _asked(request, attributes) if request else ("", "")
-        failure = _failure(response)
+        failure = _failure(response, inside=name in ("EXEC", ""))
+        outcome, status = Outcome.OK if response else Outcome.NO_RESPONSE, 0
         if failure:
-            attributes["db.response.status_code"] = attributes["error.type"] = failure
-        outcome = Outcome.SERVER_ERROR if failure else Outcome.OK if response else Outcome.NO_RESPONSE
-        return Parsed(name=name, operation=operation, outcome=outcome, attributes=attributes)
+            outcome, status = _redis_errors.judged(failure)
+            attributes["db.response.status_code"] = failure
+        if outcome in (Outcome.CLIENT_ERROR, Outcome.SERVER_ERROR):
+            attributes["error.type"] = attributes["db.response.status_code"]
+        return Parsed(name=name, operation=operation, outcome=outcome, status=status, attributes=attributes)
 
     def frame(self, buffer: bytes, *, response: bool) -> int | None:
         """
         Return the length of the first command or of the first whole reply.
         """
-        if not response and buffer[:1] not in b"*":
+        told = response or buffer[:1] in (b">", b"+") or _redis_pushes.push(buffer[:256]) is not None
+        if not told and buffer[:1] not in b"*":
             return _inline_length(buffer)
-        return _value_length(buffer, commands_only=not response)
+        return _value_length(buffer, commands_only=not told)
 
 
 PROTOCOL: WireProtocol = Redis()
@@ -289,7 +268,7 @@ def _mask_reply(head: bytes) -> bytes:
             out[at:stop] = head[at:stop]
             cover(
                 out,
-                at + (_error_length(head, at) if line[1] == b"!" else 0),
+                at + (_redis_errors.shown(head, at) if line[1] == b"!" else 0),
                 stop,
                 b" \r\n" if line[1] == b"!" else b"",
             )
@@ -314,23 +293,52 @@ def _mask_line(out: bytearray, line: re.Match[bytes]) -> None:
     start, end = line.span(2)
     kind, text = line[1], line[2]
     if kind in (b"+", b"-"):
-        kept = _error_length(text, 0) if kind == b"-" else len(text) if text in _STATUS_WORDS else 0
+        kept = _redis_errors.shown(text, 0) if kind == b"-" else len(text) if text in _STATUS_WORDS else 0
         cover(out, start + kept, end, b" ")
     elif kind in (b":", b",", b"("):
         out[start:end] = b"0" * len(text)
 
 
-def _error_length(head: bytes, at: int) -> int:
-    found = _ERROR_WORD.match(head, at)
-    return len(found[0]) if found else 0
+def _mask_push(head: bytes) -> bytes:
+    push = _redis_pushes.push(head)
+    if push is None:
+        return b""
+    out = bytearray(_mask_reply(head))
+    _redis_pushes.mask(out, head, push)
+    return bytes(out)
 
 
-def _failure(response: bytes) -> str:
-    line = _line(response, 0)
-    if line is None or line[1] not in b"-!":
-        return ""
-    found = _ERROR_WORD.match(response, 1 if line[1] == b"-" else line.end() + 2)
-    return found[0].decode("ascii") if found else "ERR"
+def _pushed(head: bytes, push: _redis_pushes.Push, attributes: dict[str, str | int]) -> Parsed:
+    """
+    Return what a server has said unasked.
+    """
+    name = _redis_pushes.name(head, push)
+    attributes["db.operation.name"] = push.kind
+    if " " in name and push.operation != "PUSH":
+        attributes["messaging.destination.name"] = name.partition(" ")[2]
+    return Parsed(
+        name=name,
+        operation=push.operation,
+        outcome=Outcome.NO_RESPONSE,
+        attributes=attributes,
+        stand_in=name == push.operation,
+    )
+
+
+def _failure(response: bytes, *, inside: bool) -> str:
+    """
+    Return the word of the error that *response* is, or that a value *inside* it is.
+    """
+    at = 0
+    while (line := _line(response, at)) is not None:
+        if line[1] in b"-!":
+            return _redis_errors.word(response, at + 1 if line[1] == b"-" else line.end() + 2) or "OTHER"
+        at = line.end() + 2
+        if line[1] in (b"$", b"=") and not line[2].startswith(b"-"):
+            at += int(line[2]) + 2
+        if not inside or at >= len(response):
+            break
+    return ""
 
 
 def _inline_length(buffer: bytes) -> int | None:

@@ -84,23 +84,6 @@ def test_layouts_have_the_same_size() -> None:
     } == {name: int(size) for name, size in said.items()}
 
 
-def test_subscriptions_are_recognised_by_the_right_hashes() -> None:
-    """
-    The hashes of Redis' subscribing commands are what the kernel side works out from their names.
-    """
-    text = (SOURCES / "l7" / "redis.h").read_text(encoding="utf-8")
-    said = {name: int(value, 16) for name, value in re.findall(r"#define REDIS_(\w+) (0x[0-9a-f]+)ULL", text)}
-    found = {}
-    for name in said:
-        hashed = (0xCBF29CE484222325 ^ Protocol.REDIS) * PRIME % 2**64
-        for byte in name.encode():
-            hashed = (hashed ^ byte) * PRIME % 2**64
-        found[name] = hashed
-
-    assert {"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "MONITOR"} == set(said)
-    assert found == said
-
-
 @pytest.mark.parametrize("path", sorted(SOURCES.glob("*.c")), ids=lambda path: path.stem)
 def test_every_probe_can_be_assembled(path: Path) -> None:
     """
