@@ -27,7 +27,7 @@ class Outcome(IntEnum):
     CLIENT_ERROR = 1
     """The caller is at fault (HTTP 4xx, DNS NXDOMAIN): not counted as the service's failure."""
     SERVER_ERROR = 2
-    """The callee is at fault (HTTP 5xx, an SQL error, a Redis error reply)."""
+    """The callee is at fault (HTTP 5xx, an SQL error, Redis that is out of memory or still loading)."""
     NO_RESPONSE = 3
     """The request went out, and the connection ended without a first byte of answer."""
 
