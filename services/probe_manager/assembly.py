@@ -152,7 +152,7 @@ def wanted_protocols(off: str) -> frozenset[str] | None:
     Return the framed protocols to follow without those that *off* names, None for all.
 
     Raises:
-        ConfigError: *off* names one that does not exist.
+        ConfigError: *off* names one that does not exist, or that is always followed.
     """
     unwanted = {name.strip() for name in off.split(",") if name.strip()}
     if not unwanted:
@@ -162,6 +162,10 @@ def wanted_protocols(off: str) -> frozenset[str] | None:
         raise ConfigError(
             f"PROBE_MANAGER_PROTOCOLS_OFF names no protocol: {', '.join(sorted(unwanted - known))}; "
             f"there are {', '.join(sorted(known))}"
+        )
+    if unwanted & ALWAYS:
+        raise ConfigError(
+            f"PROBE_MANAGER_PROTOCOLS_OFF names {', '.join(sorted(unwanted & ALWAYS))}: always followed, leave it out"
         )
     return frozenset(known - unwanted)
 

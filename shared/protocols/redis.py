@@ -334,7 +334,7 @@ def _failure(response: bytes, *, inside: bool) -> str:
         if line[1] in b"-!":
             return _redis_errors.word(response, at + 1 if line[1] == b"-" else line.end() + 2) or "OTHER"
         at = line.end() + 2
-        if line[1] in (b"$", b"=") and not line[2].startswith(b"-"):
+        if line[1] in (b"$", b"=") and _COUNT.match(line[2]):
             at += int(line[2]) + 2
         if not inside or at >= len(response):
             break

@@ -48,13 +48,13 @@ def test_magic_words_are_asked_before_mere_structure() -> None:
 
 def test_only_what_is_wanted_is_put_in() -> None:
     """
-    A protocol that is off leaves nothing behind, not even in the masks; HTTP is never off.
+    A protocol that is off leaves nothing behind, not even in the masks; HTTP and Redis are never off.
     """
     without = assemble(PROBE, frozenset())
 
-    assert f"#define FOLLOWED_BY_FRAMES {1 << Protocol.HTTP1:#x}ULL" in without
+    assert f"#define FOLLOWED_BY_FRAMES {1 << Protocol.HTTP1 | 1 << Protocol.REDIS:#x}ULL" in without
     assert "dns_tcp_match" not in without
-    assert ["http"] == [framed.name for framed in framed_protocols(frozenset())]
+    assert ["http", "redis"] == sorted(framed.name for framed in framed_protocols(frozenset()))
 
 
 def test_framed_protocols_are_a_part_of_their_own() -> None:
@@ -88,9 +88,11 @@ def test_nothing_is_left_to_write_out() -> None:
 
 def test_switched_off_protocols() -> None:
     """
-    Those named are left out; a name that nobody knows is an error that says which there are.
+    Those named are left out; a name that nobody knows, or that is always followed, is an error that says so.
     """
     assert wanted_protocols("") is None
     assert frozenset(framed.name for framed in framed_protocols()) - {"dns_tcp"} == wanted_protocols(" dns_tcp, ")
     with pytest.raises(ConfigError, match=r"names no protocol: dnstcp; there are .*dns_tcp"):
         wanted_protocols("dnstcp")
+    with pytest.raises(ConfigError, match="http, redis: always followed"):
+        wanted_protocols("redis,http")

@@ -116,6 +116,14 @@ def test_the_errors_word_says_who_is_at_fault(reply: bytes, word: str, outcome: 
         assert (parsed.attributes.get("error.type") == word) is (outcome is not Outcome.OK)
 
 
+@pytest.mark.parametrize("reply", [b"$", b"=", b"$\r\n", b"*1\r\n$", b"$-1"])
+def test_a_reply_that_is_cut_off_in_its_length_is_no_failure(reply: bytes) -> None:
+    """
+    A length that is not there, or not whole, says nothing of an error.
+    """
+    assert Outcome.OK is PROTOCOL.parse(command("GET", "a"), reply).outcome
+
+
 def test_the_kernel_side_has_the_same_numbers() -> None:
     """
     Each word has the same number and the same one at fault on both sides; the kernel side looks at eight bytes.
