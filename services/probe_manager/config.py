@@ -27,7 +27,7 @@ class ProbeManager(Common, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Probes that are not loaded at start, separated by commas."""
     protocols_off: str = ""
     """Protocols that are not followed message by message, separated by commas, by their file in `bpf/l7`; their
-    connections count as those of unknown protocols."""
+    connections count as those of unknown protocols. `http` and `redis` are always followed."""
     pins: str = "/sys/fs/bpf/meshlens"
     """Folder in bpffs under which maps and programs are kept while probe-manager is replaced."""
     cache: str = "/var/cache/meshlens"
