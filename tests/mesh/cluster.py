@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 REPOSITORY: Final = Path(__file__).parent.parent.parent
+NUMBERS: Final = itertools.count()
+"""Of the clusters of a session: each is a node of its own, so that one can run beside another."""
 SETTLED_S: Final = 16.0
 """A window, the time until it is closed, and a margin."""
 TOTALS: Final = """
@@ -88,7 +91,11 @@ class Cluster:
                 stdout=output,
                 stderr=output,
                 cwd=REPOSITORY,
-                env={**os.environ, "MESHLENS_NODE": f"mesh-test-{os.getpid()}", **(environment or {})},
+                env={
+                    **os.environ,
+                    "MESHLENS_NODE": f"mesh-test-{os.getpid()}-{next(NUMBERS)}",
+                    **(environment or {}),
+                },
             )
 
     @property
