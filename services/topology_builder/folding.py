@@ -13,6 +13,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from services.topology_builder.addresses import is_loopback, readable, with_port
 from services.topology_builder.figures import RedSum, TcpSum, add_counts
 from services.topology_builder.identity import Span
+from services.topology_builder.sums import (
+    EXTERNAL_OTHER,
+    OTHER,
+    EndpointKey,
+    Figures,
+    RelationSum,
+    out_of_scope,
+)
 from shared.messages.kernel import OVERFLOW_ENDPOINT, L4Series, L7Series, Protocol, Role
 from shared.protocols import protocol_name
 
@@ -20,68 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from services.topology_builder.graph import Graph
-    from services.topology_builder.identity import Identity, Key
+    from services.topology_builder.identity import Identity
     from shared.messages.kernel import KernelBatch
 
 K = TypeVar("K")
-OTHER: Final = "~other"
-EXTERNAL_OTHER: Final = "external:~other"
-OUT_OF_SCOPE: Final = ("external:", "unknown:", "~")
-
-RelationKey = tuple[str, str, str]
-"""Source, target, protocol."""
-EndpointKey = tuple[str, str, str]
-"""Service, protocol, endpoint."""
-
-
-class RelationSum:
-    """
-    The figures of one relation, being added up.
-    """
-
-    __slots__ = ("client", "encrypted", "port", "server", "tcp")
-
-    def __init__(self, port: int) -> None:
-        self.port: Final = port
-        self.encrypted = 0
-        """Requests, as seen from either side, whose bytes were encrypted."""
-        self.client: Final = RedSum()
-        self.server: Final = RedSum()
-        self.tcp: Final = TcpSum()
-
-    @property
-    def encrypted_share(self) -> float:
-        """
-        Return the share of the requests that were encrypted, 0 to 1.
-        """
-        requests = self.client.requests + self.server.requests
-        return self.encrypted / requests if requests else 0.0
-
-
-class Figures:
-    """
-    What some batches add up to.
-    """
-
-    def __init__(self) -> None:
-        self.provided: Final[dict[str, RedSum]] = {}
-        """By service, from its own side."""
-        self.called: Final[dict[str, RedSum]] = {}
-        """By service, from its callers' side."""
-        self.own_tcp: Final[dict[str, TcpSum]] = {}
-        self.called_tcp: Final[dict[str, TcpSum]] = {}
-        self.instances: Final[dict[Key, RedSum]] = {}
-        self.endpoints: Final[dict[EndpointKey, RedSum]] = {}
-        self.called_endpoints: Final[dict[EndpointKey, RedSum]] = {}
-        self.relations: Final[dict[RelationKey, RelationSum]] = {}
-        self.services: Final[dict[str, None]] = {}
-        """Every service with traffic, in order of appearance."""
-        self.lost: Final[dict[tuple[str, str], int]] = {}
-        """By node and cause."""
-        self.drops: Final[dict[tuple[str, str], int]] = {}
-        """By node and reason."""
-        self.newest_ns = 0
-        self.batches = 0
 
 
 class Folding:
@@ -248,13 +198,6 @@ class Folding:
 
     def _lose(self, node: str, cause: str, count: int) -> None:
         add_counts(self.figures.lost, node, {cause: count})
-
-
-def out_of_scope(service: str) -> bool:
-    """
-    Return whether *service* is known from its callers or its callees only.
-    """
-    return service.startswith(OUT_OF_SCOPE)
 
 
 def fold(batches: Iterable[KernelBatch], identity: Identity, graph: Graph) -> Figures:

@@ -15,8 +15,8 @@ from shared.messages.kernel import Instance, Listener
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from services.topology_builder.folding import RelationKey
     from services.topology_builder.identity import Key
+    from services.topology_builder.sums import RelationKey
     from services.topology_builder.window import Epoch, Stored
 
     Record = Mapping[str, Any]

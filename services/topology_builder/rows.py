@@ -14,10 +14,10 @@ from shared.units import S_NS, WINDOW_S
 
 if TYPE_CHECKING:
     from services.topology_builder.figures import RedSum, TcpSum
-    from services.topology_builder.folding import EndpointKey, Figures, RelationKey
     from services.topology_builder.graph import Plan
     from services.topology_builder.identity import Key, Known
     from services.topology_builder.ranges import Range
+    from services.topology_builder.sums import EndpointKey, Figures, RelationKey
     from services.topology_builder.window import Epoch
 
 RED: Final = (
