@@ -2,7 +2,8 @@
 Compiling a probe with bcc, in a process that ends afterwards: `python -m services.probe_manager.compiler`.
 
 The compiler's memory, some 120 MB, is never given back to a process that goes on. What comes out are instructions and
-the shapes of maps. The header tree is `bpf/headers`, a stub; offsets come in as defines.
+the shapes of maps. The header tree is `bpf/headers`, a stub; offsets come in as defines. An argument is how far the
+process steps back behind others (nice), when nobody waits for it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ import msgspec
 
 from services.probe_manager import bpf
 from services.probe_manager.assembly import SOURCES
+
+BACKGROUND: Final = 10
+"""How far the compiler steps back when counting goes on without it: the observed programs come first."""
 
 
 class Unit(msgspec.Struct, frozen=True):
@@ -79,6 +83,7 @@ def _ask(lib: Any, function: str, module: int, index: int, kind: Any = ctypes.c_
 
 
 if __name__ == "__main__":
+    os.nice(int(sys.argv[1]))
     sys.stdout.buffer.write(
         msgspec.msgpack.encode(_compile_here(msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Unit)))
     )

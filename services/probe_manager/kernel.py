@@ -30,7 +30,7 @@ import msgspec
 from services.probe_manager import bpf
 from services.probe_manager.assembly import SOURCES, assemble, framed_protocols, parts
 from services.probe_manager.btf import Btf
-from services.probe_manager.compiler import Compiled, Unit
+from services.probe_manager.compiler import BACKGROUND, Compiled, Unit
 from services.probe_manager.linking import linked
 from services.probe_manager.loaded import FALLBACK, PREFERRED, Loaded, Part, RefusedError
 from services.probe_manager.programs import ITERATOR, RAW, TAIL, TYPED, USER, hook, place, point, target, with_maps
@@ -134,7 +134,7 @@ class Kernel:
         if self._shelf is None:
             return
         for part in filter(None, parts(assemble(SOURCES / f"{name}.c", self._protocols))):
-            self._compile(name, part, ["-DFALLBACK=1"] if fallback else [])
+            self._compile(name, part, ["-DFALLBACK=1"] if fallback else [], nice=BACKGROUND)
 
     def is_finished(self, name: str) -> bool:
         """
@@ -254,7 +254,7 @@ class Kernel:
 
     def _finish(self, part: Part, *, strict: bool) -> dict[str, str]:
         flags = ["-DFALLBACK=1"] if part.variant == FALLBACK else []
-        compiled = self._compile(part.probe, part.text, flags)
+        compiled = self._compile(part.probe, part.text, flags, nice=0 if strict else BACKGROUND)
         try:
             programs = self._verify(compiled)
         except RefusedError as refusal:
@@ -277,7 +277,7 @@ class Kernel:
         (self.home / "finished" / f"{part.probe}:{part.variant}").mkdir(exist_ok=True)
         return {}
 
-    def _compile(self, name: str, text: str, flags: list[str]) -> Compiled:
+    def _compile(self, name: str, text: str, flags: list[str], *, nice: int = 0) -> Compiled:
         found = {**self._btf.defines(text), **self._defines}
         flags = ["-fno-unroll-loops", *flags, *sorted(f"-D{define}={value}" for define, value in found.items())]
         unit = Unit(name, text, flags)
@@ -285,7 +285,7 @@ class Kernel:
         if kept is not None:
             return kept
         child = subprocess.run(
-            [sys.executable, "-m", "services.probe_manager.compiler"],
+            [sys.executable, "-m", "services.probe_manager.compiler", str(nice)],
             input=msgspec.msgpack.encode(unit),
             capture_output=True,
             cwd=SOURCES.parent,

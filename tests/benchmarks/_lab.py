@@ -37,6 +37,8 @@ SERVER_CORE: Final = CORES[0]
 LOAD_CORE: Final = CORES[-1]
 CONNECTIONS: Final = 16
 START_S: Final = 180.0
+RESTS_S: Final = 0.05
+"""Processor time within a second, above which probe-manager still starts."""
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 NGINX: Final = """\
 daemon off;
@@ -171,7 +173,7 @@ class Lab:
 
 class ProbeManager:
     """
-    One probe-manager of its own node, started anew.
+    One probe-manager of its own node, started anew, and what a start costs is over: all protocols are in, and it rests.
     """
 
     _numbers: Final = itertools.count(1)
@@ -189,8 +191,11 @@ class ProbeManager:
                 command, stdout=output, stderr=output, cwd=REPOSITORY, env=ours | settings
             )
         self.started_at: Final = time.monotonic()
-        until(self._ready, f"probe-manager is ready, see {self.log}", START_S)
+        until(lambda: self._said("ready"), f"probe-manager is ready, see {self.log}", START_S)
         self.start_s: Final = time.monotonic() - self.started_at
+        until(lambda: self._said("protocols_ready"), f"all protocols are in, see {self.log}", START_S)
+        self.complete_s: Final = time.monotonic() - self.started_at
+        until(self._rests, f"probe-manager rests, see {self.log}", START_S)
 
     def cpu_s(self) -> float:
         """
@@ -215,11 +220,16 @@ class ProbeManager:
         end(self.process)
         forget(self.node)
 
-    def _ready(self) -> bool:
+    def _rests(self) -> bool:
+        before = self.cpu_s()
+        time.sleep(1)
+        return self.cpu_s() - before < RESTS_S
+
+    def _said(self, event: str) -> bool:
         assert self.process.poll() is None, self.log.read_text(errors="replace")[-2000:]
         for line in self.log.read_text(errors="replace").splitlines():
             with contextlib.suppress(ValueError):
-                if json.loads(line).get("event") == "ready":
+                if json.loads(line).get("event") == event:
                     return True
         return False
 
