@@ -19,7 +19,7 @@ import pytest
 
 from deploy.local import ports
 from deploy.local.nats import NatsServer
-from services.probe_manager.assembly import framed_protocols
+from services.probe_manager.assembly import ALWAYS, framed_protocols
 from shared import subjects
 from shared.messages.kernel import Protocol, Role
 from shared.runtime import bus as bus_module
@@ -108,7 +108,9 @@ class Observer:
             "MESHLENS_HTTP_PORT": str(self.port),
             "PROBE_MANAGER_SCOPE": f"tree:{pid}",
             "PROBE_MANAGER_TICK_S": "0.5",
-            "PROBE_MANAGER_PROTOCOLS_OFF": ",".join(framed.name for framed in framed_protocols()),
+            "PROBE_MANAGER_PROTOCOLS_OFF": ",".join(
+                framed.name for framed in framed_protocols() if framed.name not in ALWAYS
+            ),
             "PROBE_MANAGER_PROBES_OFF": "packet_drop,listen_queue,tcp_resets,tls_l7",
         }
         command = [sys.executable, "-m", "services.probe_manager"]
