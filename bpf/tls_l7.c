@@ -7,7 +7,8 @@
  * fallback:  the same with the typed tracepoint sys_exit in place of the first two
  * emits:     maps l7_series_0 and l7_series_1 (requests by series, marked as encrypted), ring l7_samples
  * kernel:    6.3; 5.15 with the fall-back
- * cost:      a trap at the beginning and one at the end of each call of the library
+ * cost:      a trap at the beginning and one at the end of each call of the library; 0.13 us per socket call, of whatever
+ *            process, once a process in scope has a library mapped
  * misses:    libraries without symbols, and Java: these are shown as encrypted traffic; a process's first requests until
  *            its libraries have been found
  */
