@@ -47,7 +47,7 @@ def encoded(secret: bytes) -> set[bytes]:
     Return what the first bytes of *secret* are in hexadecimal, in a URL, and in base64 at each of its three places.
     """
     start = secret[:12]
-    found = {start.hex().encode(), start.hex().upper().encode(), quote(start, safe="").encode()}
+    found = {start.hex().encode(), start.hex().upper().encode(), quote(start, safe="").encode()} - {start}  # as it is: pieces
     for before in range(3):
         whole = base64.b64encode(bytes(before) + start)
         found.add(whole[4 if before else 0 : len(whole) // 4 * 4 - 4])
