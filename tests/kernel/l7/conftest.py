@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import shutil
 import struct
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from services.probe_manager.btf import Btf
 from services.probe_manager.kernel import Kernel
 from services.probe_manager.loaded import FALLBACK, PREFERRED
 from tests.compiled import COMPILED
+from tests.conftest import BTF
 from tests.kernel.l7.lab import DEFINES, SCOPE_TREE, Lab
 
 if TYPE_CHECKING:
@@ -90,11 +93,23 @@ def kernels() -> Iterator[Callable[[str], Kernel]]:
         kernel.close(remove=True)
 
 
+@functools.cache
+def lacking(variant: str) -> str:
+    """
+    Return what this kernel lacks of the set of hooks.
+    """
+    if variant == FALLBACK or Btf(BTF.read_bytes()).type_id("typedef", "btf_trace_sock_send_length") is not None:
+        return ""
+    return "optional: needs sock_send_length, Linux 6.3"
+
+
 @pytest.fixture(scope="session", params=[PREFERRED, FALLBACK])
 def loaded(request: pytest.FixtureRequest, kernels: Callable[[str], Kernel]) -> Kernel:
     """
     The probes on each of their two sets of hooks.
     """
+    if lack := lacking(request.param):
+        pytest.skip(lack)
     return kernels(request.param)
 
 

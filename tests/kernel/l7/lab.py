@@ -32,8 +32,11 @@ if TYPE_CHECKING:
     from services.probe_manager.kernel import Kernel
     from shared.messages.kernel import Sample
 
-DEADLINE_S: Final = 20.0 * float(os.environ.get("MESHLENS_TEST_PATIENCE", "1"))
+PATIENCE: Final = float(os.environ.get("MESHLENS_TEST_PATIENCE", "1"))
 """A machine whose processor is emulated is given more of it."""
+DEADLINE_S: Final = 20.0 * PATIENCE
+PROGRAM_S: Final = 60.0 * PATIENCE
+"""A program that must come to its end may take so long."""
 REST_S: Final = DEADLINE_S / 10
 """What is read is read once the programs rest; for those that never do, after so long."""
 PARTING_S: Final = 5.0

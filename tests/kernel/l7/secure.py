@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from services.probe_manager.encrypted import Encrypted
 from shared.messages.kernel import Protocol
-from tests.kernel.l7.lab import accepts, free_port, requests_of
+from tests.kernel.l7.lab import PROGRAM_S, accepts, free_port, requests_of
 
 if TYPE_CHECKING:
     from services.probe_manager.kernel import Kernel
@@ -59,7 +59,7 @@ class Secure:
         made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         paths = ["-keyout", str(lab.folder / "key.pem"), "-out", str(lab.folder / "cert.pem"), "-days", "2"]
         names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-        subprocess.run([*made, *paths, *names], check=True, capture_output=True, timeout=20)
+        subprocess.run([*made, *paths, *names], check=True, capture_output=True, timeout=PROGRAM_S)
         for name in ("cert.pem", "key.pem"):
             (lab.folder / name).chmod(0o644)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from shared.messages.kernel import Outcome, Protocol
-from tests.kernel.l7.lab import accepts, free_port, requests_of
+from tests.kernel.l7.lab import PROGRAM_S, accepts, free_port, requests_of
 
 if TYPE_CHECKING:
     from tests.kernel.l7.lab import Lab
@@ -54,7 +54,9 @@ def postgres(lab: Lab) -> int:
     shutil.chown(data, "nobody")
     data.chmod(0o700)
     words = ["-D", str(data), "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"]
-    subprocess.run([folder / "initdb", *words], user="nobody", cwd=data, check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        [folder / "initdb", *words], user="nobody", cwd=data, check=True, capture_output=True, timeout=PROGRAM_S
+    )
     settings = ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-k", data]
     lab.run(folder / "postgres", "-D", data, "-p", port, *settings, user="nobody")
     lab.until(lambda: accepts(port), "postgres")
@@ -62,7 +64,9 @@ def postgres(lab: Lab) -> int:
     _, pgbench = programs()
 
     def answers() -> bool:
-        done = subprocess.run([pgbench, *ready], input=b"select 1;\n", capture_output=True, timeout=30, check=False)
+        done = subprocess.run(
+            [pgbench, *ready], input=b"select 1;\n", capture_output=True, timeout=PROGRAM_S, check=False
+        )
         return done.returncode == 0
 
     lab.until(answers, "postgres to answer")
@@ -101,7 +105,7 @@ def test_a_benchmark_counts_the_same(lab: Lab, mode: str, script: str, statement
     words = ["-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "-n", "-M", mode, "-c", "3", "-t", "101"]
     done = subprocess.run(
         [pgbench, *words, "-f", "/dev/stdin", "postgres"],
-        input=script.encode(), check=True, capture_output=True, timeout=60,
+        input=script.encode(), check=True, capture_output=True, timeout=PROGRAM_S,
     )  # fmt: skip
 
     assert b"processed: 303/303" in done.stdout
@@ -159,7 +163,7 @@ def test_names_of_prepared_statements_come_up(lab: Lab) -> None:
     words = ["-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "-n", "-M", "prepared", "-t", "5"]
     subprocess.run(
         [pgbench, *words, "-f", "/dev/stdin", "postgres"],
-        input=b"select 11, 'secret' as brand_new;\n", check=True, capture_output=True, timeout=60,
+        input=b"select 11, 'secret' as brand_new;\n", check=True, capture_output=True, timeout=PROGRAM_S,
     )  # fmt: skip
 
     (first,) = [one for one in lab.samples() if one.port == port and one.why == "first"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.messages.kernel import Outcome, Protocol
-from tests.kernel.l7.lab import accepts, free_port, requests_of
+from tests.kernel.l7.lab import PROGRAM_S, accepts, free_port, requests_of
 
 if TYPE_CHECKING:
     from tests.kernel.l7.lab import Lab
@@ -45,7 +45,7 @@ def test_every_command_of_a_benchmark_is_counted(lab: Lab, test: str, pipelined:
     """
     port = redis(lab)
     words = ["-p", str(port), "-n", "1009", "-P", str(pipelined), "-c", "7", "-t", test, "-q"]
-    subprocess.run(["redis-benchmark", *words], check=True, capture_output=True, timeout=60)
+    subprocess.run(["redis-benchmark", *words], check=True, capture_output=True, timeout=PROGRAM_S)
 
     # It sends whole pipelines, before them CONFIG GET twice, and for LRANGE it fills the list by LPUSH first.
     whole = -(-1009 // pipelined) * pipelined

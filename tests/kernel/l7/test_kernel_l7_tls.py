@@ -18,7 +18,7 @@ import pytest
 from services.probe_manager.loaded import FALLBACK
 from shared.messages.kernel import Outcome, Protocol
 from tests.kernel.l7.conftest import chosen_protocols
-from tests.kernel.l7.lab import accepts, free_port, requests_of
+from tests.kernel.l7.lab import DEADLINE_S, PROGRAM_S, accepts, free_port, requests_of
 from tests.kernel.l7.secure import Secure, handshakes, tally
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def finished(program: subprocess.Popen[bytes]) -> None:
     """
     Wait for a program that must succeed.
     """
-    assert 0 == program.wait(60)
+    assert 0 == program.wait(PROGRAM_S)
 
 
 def maps(program: subprocess.Popen[bytes], library: str) -> bool:
@@ -204,7 +204,7 @@ def test_a_certificate_that_is_not_trusted(secure: Secure) -> None:
     port = secure.nginx()
     for version in ("--tls-max 1.2", "--tlsv1.3"):
         for _ in range(5):
-            assert 60 == secure.run("curl", "-s", *version.split(), f"https://localhost:{port}/x").wait(30)
+            assert 60 == secure.run("curl", "-s", *version.split(), f"https://localhost:{port}/x").wait(PROGRAM_S)
 
     found = secure.lab.called(port, Protocol.TLS)
     assert {(Outcome.SERVER_ERROR, 48)} == {(one.outcome, one.status) for one in found}
@@ -221,7 +221,7 @@ def test_a_connection_that_was_open_before(secure: Secure) -> None:
     secure.encrypted.close()
     context = ssl.create_default_context(cafile=secure.certificate)
     with (
-        socket.create_connection(("127.0.0.1", port), 20) as plain,
+        socket.create_connection(("127.0.0.1", port), DEADLINE_S) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as client,
     ):
         for times in (5, 11):
@@ -274,7 +274,7 @@ def test_gnutls_asks(secure: Secure) -> None:
     for _ in range(13):
         client = secure.run("gnutls-cli", "--x509cafile", secure.certificate, "-p", port, "localhost")
         assert client.stdin is not None
-        client.communicate(b"GET /x HTTP/1.0\r\nHost: localhost\r\n\r\n" + b"", timeout=20)
+        client.communicate(b"GET /x HTTP/1.0\r\nHost: localhost\r\n\r\n" + b"", timeout=DEADLINE_S)
 
     until(secure.lab, lambda: tally(secure.lab.served(port, Protocol.HTTP1)), {200: 13})
     until(secure.lab, lambda: tally(secure.lab.called(port, Protocol.HTTP1)), {200: 13})
@@ -298,7 +298,9 @@ def test_postgresql_over_tls(secure: Secure) -> None:
     for path in (data, data / "key.pem"):
         shutil.chown(path, "nobody")
     words = ["-D", str(data / "db"), "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"]
-    subprocess.run([POSTGRES / "initdb", *words], user="nobody", cwd=data, check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        [POSTGRES / "initdb", *words], user="nobody", cwd=data, check=True, capture_output=True, timeout=PROGRAM_S
+    )
     settings = ["ssl=on", f"ssl_cert_file={secure.certificate}", f"ssl_key_file={data}/key.pem", "fsync=off"]
     options = [word for setting in settings for word in ("-c", setting)]
     server = [POSTGRES / "postgres", "-D", data / "db", "-p", port, "-k", data, "-c", "listen_addresses=127.0.0.1"]

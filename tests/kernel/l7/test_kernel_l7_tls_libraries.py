@@ -19,7 +19,7 @@ import pytest
 from services.probe_manager.encrypted import LOOK_AFTER, LOOK_EVERY
 from services.probe_manager.loaded import FALLBACK
 from shared.messages.kernel import Protocol
-from tests.kernel.l7.lab import requests_of
+from tests.kernel.l7.lab import DEADLINE_S, PROGRAM_S, requests_of
 from tests.kernel.l7.secure import Secure
 from tests.kernel.languages.measure import PROGRAMS, TIMES, Seen, Servers, seen, wait_until_ready
 
@@ -122,8 +122,8 @@ def image(secure: Secure) -> Path:
         pytest.skip("optional: there is no gcc with OpenSSL's headers: apt-get install gcc libssl-dev")
     root = secure.lab.folder / "image"
     (root / "etc").mkdir(parents=True)
-    subprocess.run(["gcc", "-o", root / "ask", PROGRAMS / "ask.c", "-lssl", "-lcrypto"], check=True, timeout=60)
-    needed = subprocess.run(["ldd", root / "ask"], check=True, capture_output=True, text=True, timeout=20).stdout
+    subprocess.run(["gcc", "-o", root / "ask", PROGRAMS / "ask.c", "-lssl", "-lcrypto"], check=True, timeout=PROGRAM_S)
+    needed = subprocess.run(["ldd", root / "ask"], check=True, capture_output=True, text=True, timeout=PROGRAM_S).stdout
     for path in re.findall(r"(/\S+) \(", needed):
         (root / path[1:]).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, root / path[1:])
@@ -162,7 +162,7 @@ def test_a_root_of_its_own(secure: Secure) -> None:
     secure.look()
     assert 1 == len(hooks_of(secure))
     go_on(program)
-    assert 0 == program.wait(60)
+    assert 0 == program.wait(PROGRAM_S)
 
     assert seen(secure, servers.secure) == ALL
     assert {} == secure.lab.lost()
@@ -184,7 +184,7 @@ def test_two_containers_of_one_image(secure: Secure) -> None:
     for times, program in enumerate(programs, 1):
         assert hooks_of(secure)
         go_on(program)
-        assert 0 == program.wait(60)
+        assert 0 == program.wait(PROGRAM_S)
         assert Seen(*(times * count for count in ALL)) == seen(secure, servers.secure)
         secure.lab.ignore(program.pid)
         look_until_let_go(secure)
@@ -209,7 +209,7 @@ def test_a_library_that_is_loaded_late(secure: Secure) -> None:
     wait_until_ready(secure.lab, program, "loaded")
     secure.look()
     go_on(program)
-    assert 0 == program.wait(60)
+    assert 0 == program.wait(PROGRAM_S)
 
     assert seen(secure, servers.secure) == ALL
 
@@ -233,7 +233,7 @@ def test_a_library_that_is_replaced(secure: Secure) -> None:
     assert 2 == len({tuple(name.split(":")[2:]) for name in hooks_of(secure)})
     for program in programs:
         go_on(program)
-        assert 0 == program.wait(60)
+        assert 0 == program.wait(PROGRAM_S)
 
     assert Seen(*(2 * count for count in ALL)) == seen(secure, servers.secure)
 
@@ -263,7 +263,7 @@ def test_hooks_outlive_who_made_them(secure: Secure) -> None:
     go_on(client, "47")
     wait_until_ready(secure.lab, client, "did 47")
     client.terminate()
-    client.wait(20)
+    client.wait(DEADLINE_S)
 
     assert 100 == requests_of(secure.lab.called(servers.secure[0], Protocol.HTTP1))
     secure.lab.ignore(client.pid)

