@@ -21,7 +21,7 @@ NUMBERS: Final = 12
 DISTINCT: Final = 2
 """A digit that repeats itself occurs in numbers by chance."""
 _HEXADECIMAL: Final = frozenset(b"0123456789abcdefABCDEF-")
-_FRACTION: Final = re.compile(rb"(?:^|[\s:,="(\[])-?\d{1,19}\.\d*\Z")
+_FRACTION: Final = re.compile(rb"(?:^|[\s:,=\"(\[])-?\d{1,19}\.\d*\Z")
 """What stands before the digits of a measured number, which repeat themselves when it was divided."""
 
 
