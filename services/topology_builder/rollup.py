@@ -11,12 +11,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from services.topology_builder.columns import COLUMNS
 from shared.units import S_NS, WINDOW_S, window_start_ns
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-FAMILIES: Final = ("service", "instance", "endpoint", "relation")
 AT_ONCE: Final = (WINDOW_S, 60)
 """The resolutions that a window is written at when it closes, in seconds."""
 LISTS: Final = ("losses", "packet_drops")
@@ -94,7 +94,7 @@ def tables(plan: list[Level]) -> list[tuple[str, Level]]:
     """
     Return every table that is cut into ranges of time, with how it is cut.
     """
-    found = [(f"{family}_figures_{level.resolution_s}", level) for level in plan for family in FAMILIES]
+    found = [(f"{family}_figures_{level.resolution_s}", level) for level in plan for family in COLUMNS]
     return [*found, *((name, plan[-1]) for name in LISTS)]
 
 

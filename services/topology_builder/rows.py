@@ -6,13 +6,19 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from services.topology_builder.columns import COLUMNS as COLUMNS  # they belong to the rows: offered here too
+from services.topology_builder.columns import RED as RED
+from services.topology_builder.columns import TCP as TCP
 from services.topology_builder.packing import numeric
 from services.topology_builder.picture import endpoint_sums, own_side, service_sums
 from shared.units import S_NS, WINDOW_S
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from services.topology_builder.figures import RedSum, TcpSum
     from services.topology_builder.graph import Plan
     from services.topology_builder.identity import Key, Known
@@ -20,29 +26,12 @@ if TYPE_CHECKING:
     from services.topology_builder.sums import EndpointKey, Figures, RelationKey
     from services.topology_builder.window import Epoch
 
-RED: Final = (
-    "requests", "errors", "client_errors", "no_responses", "duration_sum_ns", "request_bytes", "response_bytes",
-)  # fmt: skip
-TCP: Final = (
-    "opened", "closed", "bytes_sent", "bytes_received", "segments_sent", "retransmits", "resets_sent",
-    "resets_received", "listen_overflows",
-)  # fmt: skip
-TCP_REST: Final = ("connect", "rtt", "failed", "drops")
-
-COLUMNS: Final[dict[str, tuple[str, ...]]] = {
-    "service": (*RED, *TCP, "own_side", "duration", *TCP_REST),
-    "instance": (*RED, "duration"),
-    "endpoint": (*RED, "duration"),
-    "relation": (
-        *(f"client_{name}" for name in RED), *(f"server_{name}" for name in RED), *TCP,
-        "client_duration", "server_duration", *TCP_REST,
-    ),
-}  # fmt: skip
-"""The columns after start, id and resolution, by family."""
-
 MOST_IDS: Final = 200_000
 
 Row = tuple[Any, ...]
+
+_red: Final[Callable[[RedSum], Row]] = attrgetter(*RED)
+_tcp: Final[Callable[[TcpSum], Row]] = attrgetter(*TCP)
 
 
 class Commit(NamedTuple):
@@ -127,22 +116,22 @@ def families(start_ns: int, figures: Figures, ids: Ids) -> dict[str, list[Row]]:
     services: list[Row] = []
     for name in figures.services:
         red, tcp = service_sums(figures, name)
-        head = (start, ids.services[name], WINDOW_S, *_counts(red), *_tcp_counts(tcp), own_side(figures, name))
+        head = (start, ids.services[name], WINDOW_S, *_red(red), *_tcp(tcp), own_side(figures, name))
         services.append((*head, numeric(red.duration), *_tcp_rest(tcp)))
     return {
         "service": services,
         "instance": [
-            (start, ids.instances[key], WINDOW_S, *_counts(red), numeric(red.duration))
+            (start, ids.instances[key], WINDOW_S, *_red(red), numeric(red.duration))
             for key, red in figures.instances.items()
         ],
         "endpoint": [
-            (start, ids.endpoints[key], WINDOW_S, *_counts(red), numeric(red.duration))
+            (start, ids.endpoints[key], WINDOW_S, *_red(red), numeric(red.duration))
             for key, red in endpoint_sums(figures).items()
         ],
         "relation": [
             (
-                start, ids.relations[key], WINDOW_S, *_counts(sums.client), *_counts(sums.server),
-                *_tcp_counts(sums.tcp), numeric(sums.client.duration), numeric(sums.server.duration),
+                start, ids.relations[key], WINDOW_S, *_red(sums.client), *_red(sums.server),
+                *_tcp(sums.tcp), numeric(sums.client.duration), numeric(sums.server.duration),
                 *_tcp_rest(sums.tcp),
             )
             for key, sums in figures.relations.items()
@@ -161,17 +150,6 @@ def instance_row(known: Known, service_id: int) -> Row:
         info.comm, info.cgroup, info.container, info.network_namespace, info.addresses, known.listeners(),
         at(info.started_ns), maybe_at(info.ended_ns), info.opaque,
     )  # fmt: skip
-
-
-def _counts(red: RedSum) -> Row:
-    return (
-        red.requests, red.errors, red.client_errors, red.no_responses, red.duration_sum_ns, red.request_bytes,
-        red.response_bytes,
-    )  # fmt: skip
-
-
-def _tcp_counts(tcp: TcpSum) -> Row:
-    return tuple(getattr(tcp, name) for name in TCP)
 
 
 def _tcp_rest(tcp: TcpSum) -> Row:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 import msgspec
 
-from services.topology_builder import loading, rollup
+from services.topology_builder import loading, rollup, statements
+from services.topology_builder.columns import COLUMNS, key
 from services.topology_builder.graph import ServiceRow, relation_id
-from services.topology_builder.rows import COLUMNS, Commit, Ids, at, families, instance_row, maybe_at, unix_ns
+from services.topology_builder.rows import Commit, Ids, at, families, instance_row, maybe_at, unix_ns
 from services.topology_builder.window import Stored
 from shared.runtime import postgres
 from shared.units import S_NS
@@ -181,8 +182,8 @@ class Store:
         async with self._pool.acquire() as connection, connection.transaction():
             if not await connection.fetchval(QUERIES["rolled_up"], at(until_ns), at(end_ns)):
                 return False
-            for family in COLUMNS:
-                await connection.execute(QUERIES[f"roll_up_{family}_figures"], at(start_ns), at(end_ns), widths)
+            for statement in statements.ROLL_UP.values():
+                await connection.execute(statement, at(start_ns), at(end_ns), widths)
         return True
 
     async def ensure(self, partitions: Iterable[rollup.Partition]) -> None:
@@ -321,12 +322,11 @@ class Store:
             ids.endpoints[names[row["service_id"]], row["protocol"], row["endpoint"]] = row["endpoint_id"]
 
     async def _write_figures(self, connection: Connection, commit: Commit, ids: Ids, widths: list[int]) -> None:
-        await connection.execute(QUERIES["stage"])
+        await connection.execute(statements.STAGE)
         for family, rows in families(commit.start_ns, commit.figures, ids).items():
-            table = f"staged_{family}_figures"
-            columns = ("start", f"{family}_id", "resolution", *COLUMNS[family])
-            await connection.copy_records_to_table(table, records=rows, columns=columns)
-            await connection.execute(QUERIES[f"add_{family}_figures"], at(commit.start_ns), widths)
+            columns = (*key(family), *COLUMNS[family])
+            await connection.copy_records_to_table(f"staged_{family}_figures", records=rows, columns=columns)
+            await connection.execute(statements.ADD[family], at(commit.start_ns), widths)
 
     async def _write_losses(self, connection: Connection, commit: Commit) -> None:
         start = at(commit.start_ns)

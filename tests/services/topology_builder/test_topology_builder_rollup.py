@@ -5,6 +5,7 @@ Plans for roll-ups and partitions.
 from __future__ import annotations
 
 from services.topology_builder import rollup
+from services.topology_builder.columns import COLUMNS
 from shared.units import S_NS, WINDOW_NS
 
 PLAN = rollup.levels(6, 7, 90)
@@ -65,7 +66,7 @@ def test_partitions_of_a_window_and_of_the_time_to_come() -> None:
     names = {partition.name for partition in rollup.needed(PLAN, NOW_NS, NOW_NS)}
     ahead = {partition.name for partition in rollup.ahead(PLAN, NOW_NS)}
 
-    assert len(PLAN) * len(rollup.FAMILIES) + 2 == len(names)
+    assert len(PLAN) * len(COLUMNS) + 2 == len(names)
     assert "relation_figures_10_2024100403" in names
     assert "service_figures_60_2024100400" in names
     assert names < ahead
