@@ -3,21 +3,15 @@
  * Which requests do processes send and serve inside TLS?
  *
  * hooks:     uprobes on the reading and writing functions of OpenSSL, BoringSSL, GnuTLS and Go's crypto/tls, in files that
- *            processes in scope have mapped; typed tracepoints sock_recv_length, sock_send_length, tcp_destroy_sock
- * fallback:  the same with the typed tracepoint sys_exit in place of the first two
+ *            processes in scope have mapped; typed tracepoint tcp_destroy_sock; the system calls within them: socket_l7
  * emits:     maps l7_series_0 and l7_series_1 (requests by series, marked as encrypted), ring l7_samples
- * kernel:    6.3; 5.15 with the fall-back
- * cost:      a trap at the beginning and one at the end of each call of the library; 0.13 us per socket call, of whatever
- *            process, once a process in scope has a library mapped
+ * kernel:    5.15
+ * cost:      a trap at the beginning and one at the end of each call of the library
  * misses:    libraries without symbols, and Java: these are shown as encrypted traffic; a process's first requests until
- *            its libraries have been found
+ *            its libraries have been found; everything while socket_l7 is off
  */
 #define PLAINTEXT 1
-#ifdef FALLBACK
-#define SYSTEM_CALLS 1
-#else
 #define FALLBACK 1 /* state by the socket's address: programs on functions are handed no socket */
-#endif
 #include "goroutine.h"
 
 BPF_PROG_ARRAY(tails_uprobe, 64);
@@ -36,7 +30,7 @@ static __always_inline int begin(u64 *ctx, u64 size_at, bool sent, bool handshak
 		return 0;
 	call.object = ARGUMENT(ctx, pt_regs__di);
 	call.buffer = ARGUMENT(ctx, pt_regs__si);
-	tls_calls.update(&thread, &call);
+	library_call_begin(thread, &call);
 	return 0;
 }
 
@@ -150,58 +144,6 @@ int uprobe__free(u64 *ctx)
 	object_forget(ARGUMENT(ctx, pt_regs__di));
 	return 0;
 }
-
-/* A system call within a call of the library, on the same thread. */
-static __always_inline int used(void *sk)
-{
-	u64 thread = bpf_get_current_pid_tgid(), one = 1;
-	struct library_call *call = tls_calls.lookup(&thread);
-
-	if (!call) {
-		thread = goroutine_here(thread);
-		call = thread ? tls_calls.lookup(&thread) : NULL;
-	}
-	if (!call)
-		return 0;
-	call->sock = (u64)sk;
-	if (!l7_joined.lookup(&call->sock)) /* from here on what is on the wire counts no more */
-		l7_joined.update(&call->sock, &one);
-	return 0;
-}
-
-#ifndef SYSTEM_CALLS
-
-int tp_btf__sock_send_length(u64 *ctx)
-{
-	return (int)ctx[1] > 0 ? used((void *)ctx[0]) : 0;
-}
-
-int tp_btf__sock_recv_length(u64 *ctx)
-{
-	return (int)ctx[1] > 0 ? used((void *)ctx[0]) : 0;
-}
-
-#else
-
-#include "descriptor.h"
-
-int tp_btf__sys_exit(u64 *ctx)
-{
-	void *registers = (void *)ctx[0], *task, *sk;
-	u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	bool sent = false;
-	int fd;
-
-	if ((long)ctx[1] <= 0 || !scope_instance_of(tgid))
-		return 0;
-	task = CURRENT();
-	fd = descriptor_of(LOAD(u64, registers, OFF_pt_regs__orig_ax), LOAD(u64, registers, OFF_pt_regs__di),
-			   LOAD(u64, registers, OFF_pt_regs__dx), &sent);
-	sk = fd < 0 ? NULL : sock_of(task, fd);
-	return sk ? used(sk) : 0;
-}
-
-#endif
 
 int tp_btf__tcp_destroy_sock(u64 *ctx)
 {

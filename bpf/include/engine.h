@@ -10,6 +10,7 @@
 
 #include "http2_kind.h"
 #include "joined.h"
+#include "library_call.h"
 #include "recognise.h"
 
 #define ENDED_TURNS 8 /* requests that one program ends; it can call itself often enough for MAX_IN_FLIGHT of them */
@@ -21,12 +22,17 @@ static __always_inline u32 on_bytes(struct conn *conn, void *sk, struct call_reg
 	bool request = sent == (conn->role == ROLE_CLIENT);
 	struct view view, start;
 
-	if (conn->ignored == IGNORED || !pending)
+	if (!pending)
 		return 0;
 	pending->now = bpf_ktime_get_ns();
 	pending->spoken = 0;
-	if (conn->protocol == PROTOCOL_HTTP1 &&
+	if (conn->protocol == PROTOCOL_HTTP1 && conn->ignored != IGNORED &&
 	    (request ? quick_request(pending, conn, call, sent, bytes) : quick_response(pending, conn, sk, call, bytes)))
+		return 0;
+#ifndef PLAINTEXT
+	library_call_uses(sk);
+#endif
+	if (conn->ignored == IGNORED)
 		return 0;
 	view_open(&view, conn, call, bytes);
 	if (!view.seen && conn->datagram)

@@ -12,19 +12,6 @@
 
 #include "engine.h"
 
-/* A call of a TLS library that has begun, by thread (Go: by goroutine). */
-struct library_call {
-	u64 object;
-	u64 buffer;
-	u64 size_at; /* where the library puts the number of bytes, 0 when it returns it */
-	u64 sock; /* that a system call within this one has used */
-	u32 bytes; /* Go: of a call that writes */
-	u8 sent;
-	u8 counted; /* when it began: Go writes all or fails */
-	u8 handshake; /* moves no plain text, and tells the socket */
-	u8 unused;
-};
-
 struct library_object {
 	u64 address;
 	u32 tgid;
@@ -37,7 +24,6 @@ struct library_object {
 #define OPENSSL_1_1 BEHIND(0xa8, 0xb8)
 #define BORINGSSL BEHIND(0x30, 0x30)
 
-BPF_TABLE("lru_hash", u64, struct library_call, tls_calls, 32768);
 BPF_TABLE("lru_hash", struct library_object, struct known_socket, tls_objects, 16384); /* without a socket: how often it was looked for */
 BPF_TABLE("lru_hash", u32, u32, tls_layouts, 4096); /* process to the place of the random in its objects */
 

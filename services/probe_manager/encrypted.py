@@ -40,6 +40,8 @@ MOST_PROCESSES: Final = 1024
 """Processes with hooks of their own."""
 FULL: Final = f"more than {MOST_PROCESSES} processes in scope use TLS libraries"
 PROBE: Final = "tls_l7"
+TABLES: Final = ("tls_calls", "l7_joined")
+"""To be emptied when the probe goes: no call is followed any more, and what is on the wire counts again."""
 
 
 class Mapped(msgspec.Struct, frozen=True):

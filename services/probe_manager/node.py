@@ -220,8 +220,9 @@ class Node:
             if name == encrypted.PROBE:
                 self._encrypted.close()
             self.kernel.unload(name)
-            if name == encrypted.PROBE and self.kernel.has_map("l7_joined"):
-                self.kernel.map("l7_joined").delete_many(self._contents("l7_joined")[0])
+            for table in encrypted.TABLES if name == encrypted.PROBE else ():
+                if self.kernel.has_map(table):
+                    self.kernel.map(table).delete_many(self._contents(table)[0])
             return
         self._off.discard(name)
         if name not in self.kernel.probes:

@@ -52,6 +52,18 @@ for number in range({SINGLE}):
     client.close()
 """
 EXPECTED: Final = {200: KEPT + LARGE, 503: FAILED, 404: SINGLE}
+PROXY: Final = """
+import select
+inner, _ = listener.accept(); inner.recv(4096)
+outer = socket.create_connection(("127.0.0.1", {port}))
+inner.sendall(b"HTTP/1.1 200 Connection established\\r\\n\\r\\n")
+other = {{inner: outer, outer: inner}}
+while True:
+    for ready in select.select(list(other), [], [])[0]:
+        data = ready.recv(65536)
+        if not data: raise SystemExit
+        other[ready].sendall(data)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +183,24 @@ def test_curl_asks(secure: Secure) -> None:
     until(secure.lab, lambda: tally(secure.lab.served(port, Protocol.HTTP1)), {200: 114})
     assert 12 == handshakes(secure.lab.called(port, Protocol.TLS))
     assert {} == secure.lab.lost()
+
+
+def test_inside_a_tunnel(secure: Secure) -> None:
+    """
+    Behind a CONNECT that a proxy grants the client's requests are seen too, beside the CONNECT itself.
+    """
+    port = secure.nginx()
+    proxy = secure.lab.serve(PROXY.format(port=port))
+    address = f"https://localhost:{port}/x"
+    together = [word for _ in range(103) for word in ("-o", "/dev/null", address)]
+    words = ["--http1.1", "-x", f"http://127.0.0.1:{proxy}", "--cacert", secure.certificate]
+    finished(secure.run("curl", "-s", *words, *together))
+
+    def called() -> dict[bool, int]:
+        return {one.encrypted: one.requests for one in secure.lab.called(proxy, Protocol.HTTP1)}
+
+    until(secure.lab, called, {False: 1, True: 103})
+    until(secure.lab, lambda: tally(secure.lab.served(port, Protocol.HTTP1)), {200: 103})
 
 
 def built(protocol: str) -> bool:
