@@ -4,8 +4,6 @@ The shell of anomaly-detector: windows in, verdicts out, history kept.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -15,9 +13,8 @@ from services.anomaly_detector.judge import Judge, Judgement, Limits
 from services.anomaly_detector.store import Store
 from shared import subjects
 from shared.discover import extensions
-from shared.errors import Malformed, Unavailable
-from shared.messages.soundness import check_window
-from shared.runtime import postgres, process
+from shared.errors import Malformed
+from shared.runtime import postgres, process, windows
 from shared.units import S_NS
 
 if TYPE_CHECKING:
@@ -25,9 +22,6 @@ if TYPE_CHECKING:
     from shared.messages.topology import TopologyWindow
     from shared.runtime.process import Shell
 
-SERVICE: Final = "anomaly-detector"
-RETRY_S: Final = 0.5
-CLEANING_S: Final = 3600.0
 DAY_S: Final = 86400.0
 
 
@@ -35,10 +29,7 @@ async def serve(shell: Shell, settings: Settings) -> None:
     """
     Judge every closed window, until the process ends.
     """
-    pool = await postgres.open_pool(
-        settings.postgres_dsn, waiting=lambda what: shell.health.waiting(what, key="postgres")
-    )
-    await postgres.wait_for_schema(pool, lambda what: shell.health.waiting(what, key="schema"))
+    pool = await postgres.open_pool(settings.postgres_dsn, waiting=shell.health.waiting_for("postgres"))
     found = extensions(detectors, "DETECTOR", Detector)  # type: ignore[type-abstract]  # only used for isinstance
     limits = Limits(
         learning_s=settings.learning_s,
@@ -49,7 +40,7 @@ async def serve(shell: Shell, settings: Settings) -> None:
     work = Work(shell, settings, Store(pool), Judge(found, limits))
     await work.restore(found)
     shell.spawn(work.run(), "windows")
-    shell.spawn(work.clean(), "cleaning")
+    shell.spawn(work.clean_hourly(), "cleaning")
     await process.serving(shell, settings)
 
 
@@ -65,6 +56,7 @@ class Work:
         self._judge: Final = judge
         self._judged_ns = 0
         self._saved_ns = 0
+        self._waiting: Final = shell.health.waiting_for("postgres")
 
     async def restore(self, found: dict[str, Detector]) -> None:
         """
@@ -89,36 +81,21 @@ class Work:
         """
         Judge windows as they come; acknowledge each once its verdicts are out and its effects are stored.
         """
-        async for delivery in self._shell.bus.consume(subjects.WINDOW, SERVICE):
-            window = delivery.message
-            if window.final and window.end_ns > self._judged_ns and self._is_sound(window):
-                await self._take(window)
-            await delivery.done()
-
-    def _is_sound(self, window: TopologyWindow) -> bool:
-        try:
-            check_window(window)
-        except Malformed as error:
-            self._shell.health.lose("malformed_windows")
-            self._shell.log.warning("window_malformed", reason=str(error))
-            return False
-        return True
+        await windows.each_closed(self._shell, self._judged_ns, self._take)
 
     async def _take(self, window: TopologyWindow) -> None:
         began = time.perf_counter_ns()
         judgement = self._judge.judge(window)
-        self._shell.health.count("windows")
         self._shell.health.count("judging_us", (time.perf_counter_ns() - began) // 1000)
-        await self._publish(judgement)
+        verdicts = judgement.verdicts
+        await self._shell.bus.publish_surely(subjects.VERDICTS, verdicts, key=f"verdicts-{verdicts.window_end_ns}")
         everything = not self._saved_ns or window.end_ns - self._saved_ns >= self._settings.snapshot_s * S_NS
         baselines = self._baselines(judgement, everything)
         await postgres.until_done(
             lambda: self._store.apply(judgement, baselines, all_verdicts=everything), waiting=self._waiting
         )
-        self._judged_ns = window.end_ns
         if everything:
             self._saved_ns = window.end_ns
-        self._shell.health.lag_s = max(0.0, (time.time_ns() - window.end_ns) / S_NS)
         for change in judgement.changes:
             self._shell.log.debug(
                 "colour_changed",
@@ -127,17 +104,6 @@ class Work:
                 inherited=change.inherited.name,
                 culprits=change.culprits,
             )
-
-    async def _publish(self, judgement: Judgement) -> None:
-        """
-        Publish until NATS has it; a second time after a crash is dropped by its key.
-        """
-        verdicts = judgement.verdicts
-        while True:
-            with contextlib.suppress(Unavailable):
-                await self._shell.bus.publish(subjects.VERDICTS, verdicts, key=f"verdicts-{verdicts.window_end_ns}")
-                return
-            await asyncio.sleep(RETRY_S)
 
     def _baselines(self, judgement: Judgement, everything: bool) -> list[tuple[str, str, bytes]]:
         """
@@ -151,14 +117,11 @@ class Work:
             if (kind, entity) in self._judge.entities
         ]
 
-    async def clean(self) -> None:
+    async def clean_hourly(self) -> None:
         """
         Drop what is older than the retention, each hour.
         """
-        while True:
-            before_ns = time.time_ns() - int(self._settings.retention_days * DAY_S) * S_NS
-            await postgres.until_done(lambda at=before_ns: self._store.drop_before(at), waiting=self._waiting)  # type: ignore[misc]
-            await asyncio.sleep(CLEANING_S)
+        await postgres.hourly(self._clean, waiting=self._waiting)
 
-    def _waiting(self, what: str) -> None:
-        self._shell.health.waiting(what, key="postgres")
+    async def _clean(self) -> None:
+        await self._store.drop_before(time.time_ns() - int(self._settings.retention_days * DAY_S) * S_NS)

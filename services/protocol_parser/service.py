@@ -4,8 +4,6 @@ The shell of protocol-parser: samples in, spans stored, endpoints named, verdict
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +12,6 @@ from services.protocol_parser.endpoints import EndpointNames
 from services.protocol_parser.spans import Reading, read
 from services.protocol_parser.store import Store
 from shared import subjects
-from shared.errors import Unavailable
 from shared.messages.l7 import EndpointsNamed, Spans
 from shared.runtime import postgres, process
 from shared.units import S_NS
@@ -25,22 +22,17 @@ if TYPE_CHECKING:
     from shared.runtime.process import Shell
 
 SERVICE: Final = "protocol-parser"
-RETRY_S: Final = 0.5
-CLEANING_S: Final = 3600.0
 
 
 async def serve(shell: Shell, settings: Settings) -> None:
     """
     Read every batch of samples, until the process ends.
     """
-    pool = await postgres.open_pool(
-        settings.postgres_dsn, waiting=lambda what: shell.health.waiting(what, key="postgres")
-    )
-    await postgres.wait_for_schema(pool, lambda what: shell.health.waiting(what, key="schema"))
+    pool = await postgres.open_pool(settings.postgres_dsn, waiting=shell.health.waiting_for("postgres"))
     work = Work(shell, settings, Store(pool, settings.retention_days))
     await work.restore()
     shell.spawn(work.run(), "samples")
-    shell.spawn(work.clean(), "cleaning")
+    shell.spawn(work.clean_hourly(), "cleaning")
     await process.serving(shell, settings)
 
 
@@ -55,6 +47,7 @@ class Work:
         self._max_names: Final = settings.max_endpoints
         self._names: Final = EndpointNames(settings.max_endpoints)
         self._detector: Final = Detector(settings.max_undecided)
+        self._waiting: Final = shell.health.waiting_for("postgres")
 
     async def restore(self) -> None:
         """
@@ -82,14 +75,10 @@ class Work:
         self._count(batch, reading)
         now_ns = time.time_ns()
         spans = [span for span in reading.spans if self._store.keeps(span, now_ns)]
-        applied = False
-
-        async def write() -> None:
-            nonlocal applied
-            applied = await self._store.apply(batch, spans, reading.endpoints)
-
         await self._publish_names(batch, reading)
-        await postgres.until_done(write, waiting=self._waiting)
+        applied = await postgres.until_done(
+            lambda: self._store.apply(batch, spans, reading.endpoints), waiting=self._waiting
+        )
         for verdict in reading.verdicts:
             await self._shell.bus.emit(subjects.PROTOCOL_VERDICT, verdict)
             self._shell.log.info("protocol_recognised", port=verdict.port, protocol=verdict.protocol.name.lower())
@@ -109,12 +98,8 @@ class Work:
             return
         message = EndpointsNamed(endpoints=reading.endpoints)
         key = f"endpoints-{batch.node}-{batch.epoch}-{batch.number}"
-        while True:
-            with contextlib.suppress(Unavailable):
-                await self._shell.bus.publish(subjects.ENDPOINTS, message, key=key)
-                self._shell.health.count("endpoints_named", len(reading.endpoints))
-                return
-            await asyncio.sleep(RETRY_S)
+        await self._shell.bus.publish_surely(subjects.ENDPOINTS, message, key=key)
+        self._shell.health.count("endpoints_named", len(reading.endpoints))
 
     def _count(self, batch: SampleBatch, reading: Reading) -> None:
         health = self._shell.health
@@ -126,18 +111,13 @@ class Work:
         health.counters["endpoint_names_forgotten"] = self._names.forgotten
         health.counters["undecided_ports_forgotten"] = self._detector.forgotten
 
-    async def clean(self) -> None:
+    async def clean_hourly(self) -> None:
         """
         Drop the days that are over, each hour.
         """
-        while True:
-            await postgres.until_done(self._drop, waiting=lambda what: self._shell.health.waiting(what, key="postgres"))
-            await asyncio.sleep(CLEANING_S)
+        await postgres.hourly(self._clean, waiting=self._waiting)
 
-    async def _drop(self) -> None:
+    async def _clean(self) -> None:
         dropped = await self._store.drop_before(time.time_ns(), self._max_names)
         if dropped:
             self._shell.log.info("days_dropped", days=dropped)
-
-    def _waiting(self, what: str) -> None:
-        self._shell.health.waiting(what, key="postgres")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from services.topology_builder import naming, rollup
 from services.topology_builder.config import NAME
@@ -19,7 +19,7 @@ from services.topology_builder.identity import REMEMBER_NS, Identity
 from services.topology_builder.picture import picture, within
 from services.topology_builder.rows import Commit
 from services.topology_builder.store import AlreadyApplied, Store
-from services.topology_builder.window import Content, Stored, Taken, Windows, sound
+from services.topology_builder.window import Content, Taken, Windows, sound
 from shared import subjects
 from shared.errors import Unavailable
 from shared.protocols import protocol_name
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from shared.runtime.bus import Delivery
     from shared.runtime.process import Shell
     from shared.subjects import Subject
+
+T = TypeVar("T")
 
 TICK_S: Final = 2.0
 POLL_S: Final = 0.25
@@ -201,7 +203,7 @@ class Builder:
         """
         Drop what the database has already: another run of this service stored it in its last moment.
         """
-        for delivery in self._windows.restore(await self._epochs(), time.time_ns()):
+        for delivery in self._windows.restore(await self._surely(self._store.epochs), time.time_ns()):
             await delivery.done()
 
     async def publish_windows(self) -> None:
@@ -244,14 +246,7 @@ class Builder:
             self._shell.health.count("partitions_dropped", dropped)
 
     async def _rolled_up(self, settled_ns: int) -> bool:
-        more = False
-
-        async def work() -> None:
-            nonlocal more
-            more = await self._store.roll_up(settled_ns, time.time_ns())
-
-        await self._surely(work)
-        return more
+        return await self._surely(lambda: self._store.roll_up(settled_ns, time.time_ns()))
 
     async def _give_up(self, now_ns: int) -> None:
         gaps = self._windows.gaps(now_ns)
@@ -284,17 +279,8 @@ class Builder:
             self._shell.health.count("figures_left_out_of_messages", left_out)
         return window
 
-    async def _epochs(self) -> dict[tuple[str, int], Stored]:
-        found: dict[tuple[str, int], Stored] = {}
-
-        async def work() -> None:
-            found.update(await self._store.epochs())
-
-        await self._surely(work)
-        return found
-
-    async def _surely(self, work: Callable[[], Awaitable[None]]) -> None:
-        await postgres.until_done(work, waiting=lambda what: self._shell.health.waiting(what, key="postgres"))
+    async def _surely(self, work: Callable[[], Awaitable[T]]) -> T:
+        return await postgres.until_done(work, waiting=self._shell.health.waiting_for("postgres"))
 
 
 async def serve(shell: Shell, config: Config) -> None:
@@ -302,10 +288,11 @@ async def serve(shell: Shell, config: Config) -> None:
     Run topology-builder.
     """
     levels = rollup.levels(config.keep_10s_hours, config.keep_1m_days, config.keep_1h_days)
-    store = await Store.open(config.postgres_dsn, levels, lambda what: shell.health.waiting(what, key="postgres"))
+    waiting = shell.health.waiting_for("postgres")
+    store = await Store.open(config.postgres_dsn, levels, waiting)
     try:
         builder = Builder(shell, config, store)
-        await postgres.until_done(builder.load, waiting=lambda what: shell.health.waiting(what, key="postgres"))
+        await postgres.until_done(builder.load, waiting=waiting)
         for work in (
             builder.take_batches,
             builder.take_names,

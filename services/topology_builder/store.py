@@ -57,9 +57,7 @@ class Store:
         """
         Return the store once the server is there and its schema is as new as this code.
         """
-        pool = await postgres.open_pool(dsn, size=4, waiting=waiting)
-        await postgres.wait_for_schema(pool, waiting)
-        return cls(pool, levels)
+        return cls(await postgres.open_pool(dsn, size=4, waiting=waiting), levels)
 
     async def close(self) -> None:
         """

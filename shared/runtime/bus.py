@@ -138,6 +138,16 @@ class Bus:
         except GONE as error:
             raise Unavailable(f"NATS did not store {subject.name}: {_words(error)}") from error
 
+    async def publish_surely(self, subject: Subject[M], message: M, *, key: str) -> None:
+        """
+        Store *message* in JetStream, trying again for as long as that fails; *key* keeps it from being there twice.
+        """
+        while True:
+            with contextlib.suppress(Unavailable):
+                await self.publish(subject, message, key=key)
+                return
+            await asyncio.sleep(RETRY_S)
+
     async def emit(self, subject: Subject[M], message: M) -> bool:
         """
         Send *message* to whoever listens now; return whether it left.

@@ -67,6 +67,12 @@ class Health:
         elif self._waits.pop(key, None) is not None:
             self._log.info("waiting_over", key=key)
 
+    def waiting_for(self, key: str) -> Callable[[str], None]:
+        """
+        Return the function that says under *key* what is being waited for.
+        """
+        return lambda what: self.waiting(what, key=key)
+
     def status(self) -> ServiceStatus:
         """
         Return the heartbeat.

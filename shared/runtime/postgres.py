@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -17,8 +17,11 @@ from shared.errors import ConfigError, Unavailable
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+T = TypeVar("T")
+
 MIGRATIONS: Final = Path(__file__).parent.parent / "migrations"
 RETRY_S: Final = 0.5
+HOUR_S: Final = 3600.0
 
 GONE: Final = (
     OSError,
@@ -51,24 +54,25 @@ async def open_pool(
     dsn: str,
     *,
     size: int = 4,
-    waiting: Callable[[str], None] | None = None,
+    waiting: Callable[[str], None],
     settings: dict[str, str] | None = None,
     prepare: Callable[[Any], Awaitable[None]] | None = None,
     reset: Callable[[Any], Awaitable[None]] | None = None,
 ) -> asyncpg.Pool[asyncpg.Record]:
     """
-    Return a pool of at most *size* connections, waiting for as long as the server is away.
+    Return a pool of at most *size* connections, once the server is there and its schema is as new as this code.
 
     *waiting* is told once what is being waited for, and an empty text when that is over. Each connection has the
     server's *settings*, *prepare* makes it ready, and *reset* is done after each use, where the usual is too much.
 
     Raises:
-        ConfigError: the server refuses the role, or its database is not there.
+        ConfigError: the server refuses the role, its database is not there, or its schema is newer than this code.
     """
-    told = False
-    while True:
+    place = f"PostgreSQL at {without_password(dsn)}"
+
+    async def connect() -> asyncpg.Pool[asyncpg.Record]:
         try:
-            pool = await asyncpg.create_pool(
+            return await asyncpg.create_pool(
                 dsn,
                 min_size=1,
                 max_size=size,
@@ -80,39 +84,43 @@ async def open_pool(
                 reset=reset,
             )
         except REFUSED as error:
-            raise ConfigError(f"PostgreSQL at {without_password(dsn)} refuses this role: {error}") from error
+            raise ConfigError(f"{place} refuses this role: {error}") from error
         except asyncpg.InvalidCatalogNameError as error:
-            raise ConfigError(
-                f"PostgreSQL at {without_password(dsn)}: {error}; create it, or correct MESHLENS_POSTGRES_DSN"
-            ) from error
-        except GONE as error:
-            if not told and waiting is not None:
-                waiting(f"PostgreSQL at {without_password(dsn)} ({str(error) or type(error).__name__})")
-                told = True
-            await asyncio.sleep(RETRY_S)
-        else:
-            if told and waiting is not None:
-                waiting("")
-            return pool
+            raise ConfigError(f"{place}: {error}; create it, or correct MESHLENS_POSTGRES_DSN") from error
+
+    pool = await until_done(connect, waiting=waiting, place=place)
+    await wait_for_schema(pool, waiting)
+    return pool
 
 
-async def until_done(work: Callable[[], Awaitable[None]], *, waiting: Callable[[str], None]) -> None:
+async def until_done(
+    work: Callable[[], Awaitable[T]], *, waiting: Callable[[str], None], place: str = "PostgreSQL"
+) -> T:
     """
-    Carry out *work*, again and again for as long as the server is away; *work* must be safe to repeat.
+    Return what *work* does, carried out again for as long as the server is away; it must be safe to repeat.
     """
     told = False
     while True:
         try:
-            await work()
+            done = await work()
         except GONE as error:
             if not told:
-                waiting(f"PostgreSQL ({str(error) or type(error).__name__})")
+                waiting(f"{place} ({str(error) or type(error).__name__})")
                 told = True
             await asyncio.sleep(RETRY_S)
         else:
             if told:
                 waiting("")
-            return
+            return done
+
+
+async def hourly(work: Callable[[], Awaitable[None]], *, waiting: Callable[[str], None]) -> None:
+    """
+    Carry out *work* now and each hour from now on, as `until_done` does.
+    """
+    while True:
+        await until_done(work, waiting=waiting)
+        await asyncio.sleep(HOUR_S)
 
 
 def queries(folder: Path) -> dict[str, str]:
