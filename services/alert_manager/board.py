@@ -164,14 +164,22 @@ class Board:
                 kept.append(after)
         return Outcome(changed=changed, kept=kept)
 
-    def forget(self, before_ns: int) -> list[str]:
+    def resolved_before(self, before_ns: int) -> list[str]:
         """
-        Drop alerts that are resolved since *before_ns*, and return their ids.
+        Return the ids of the alerts that are over since before *before_ns*.
         """
-        old = [
-            held for held in self.alerts.values() if held.alert.state == RESOLVED and held.alert.updated_ns < before_ns
+        return [
+            id_
+            for id_, held in self.alerts.items()
+            if held.alert.state == RESOLVED and held.alert.updated_ns < before_ns
         ]
-        return [self._remove(held) for held in old]
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """
+        Drop these alerts.
+        """
+        for id_ in ids:
+            del self.alerts[id_]
 
 
 def _silenced(held: Held, silenced: bool) -> Held:

@@ -21,8 +21,7 @@ from shared import subjects
 from shared.discover import extensions
 from shared.errors import Malformed
 from shared.messages.alert import AlertCommand, CommandReply
-from shared.messages.soundness import check_window
-from shared.runtime import postgres, process
+from shared.runtime import postgres, process, windows
 from shared.units import S_NS
 
 if TYPE_CHECKING:
@@ -31,9 +30,7 @@ if TYPE_CHECKING:
     from shared.messages.topology import TopologyWindow
     from shared.runtime.process import Shell
 
-SERVICE: Final = "alert-manager"
 SNAPSHOT_S: Final = 60
-CLEANING_S: Final = 3600.0
 DAY_S: Final = 86400.0
 
 
@@ -44,16 +41,13 @@ async def serve(shell: Shell, settings: Settings) -> None:
     templates = template.load()
     found = extensions(channels, "CHANNEL", Channel)  # type: ignore[type-abstract]  # only used for isinstance
     wanted = {name: channel for name, channel in found.items() if channel.is_wanted(settings)}
-    pool = await postgres.open_pool(
-        settings.postgres_dsn, waiting=lambda what: shell.health.waiting(what, key="postgres")
-    )
-    await postgres.wait_for_schema(pool, lambda what: shell.health.waiting(what, key="schema"))
+    pool = await postgres.open_pool(settings.postgres_dsn, waiting=shell.health.waiting_for("postgres"))
     work = Work(shell, settings, Store(pool), Board(templates, settings.objective_ratio), wanted)
     await work.restore()
     await shell.bus.serve(subjects.COMMAND_ALERT, work.command)
     shell.spawn(work.hear_verdicts(), "verdicts")
     shell.spawn(work.judge_windows(), "windows")
-    shell.spawn(work.clean(), "cleaning")
+    shell.spawn(work.clean_hourly(), "cleaning")
     for name, notifier in work.notifiers.items():
         shell.spawn(notifier.run(), f"channel {name}")
     shell.log.info("templates_loaded", templates=len(templates), channels=sorted(wanted))
@@ -75,6 +69,7 @@ class Work:
         self._judged_ns = 0
         self._saved_ns = 0
         self._changing: Final = asyncio.Lock()
+        self._waiting: Final = shell.health.waiting_for("postgres")
         self.notifiers: Final = {
             name: Notifier(name, channel, settings, shell, self._delivered) for name, channel in wanted.items()
         }
@@ -105,7 +100,7 @@ class Work:
         """
         Keep the newest verdicts for the next window.
         """
-        async for delivery in self._shell.bus.consume(subjects.VERDICTS, SERVICE):
+        async for delivery in self._shell.bus.consume(subjects.VERDICTS, self._shell.health.service):
             self._board.facts.hear(delivery.message)
             await delivery.done()
 
@@ -113,20 +108,7 @@ class Work:
         """
         Judge windows as they come; acknowledge each once its effects are stored.
         """
-        async for delivery in self._shell.bus.consume(subjects.WINDOW, SERVICE):
-            window = delivery.message
-            if window.final and window.end_ns > self._judged_ns and self._is_sound(window):
-                await self._take(window)
-            await delivery.done()
-
-    def _is_sound(self, window: TopologyWindow) -> bool:
-        try:
-            check_window(window)
-        except Malformed as error:
-            self._shell.health.lose("malformed_windows")
-            self._shell.log.warning("window_malformed", reason=str(error))
-            return False
-        return True
+        await windows.each_closed(self._shell, self._judged_ns, self._take)
 
     async def _take(self, window: TopologyWindow) -> None:
         async with self._changing:
@@ -137,9 +119,6 @@ class Work:
             await postgres.until_done(
                 lambda: self._store.apply(outcome, window_end_ns=window.end_ns, facts=facts), waiting=self._waiting
             )
-        self._judged_ns = window.end_ns
-        self._shell.health.count("windows")
-        self._shell.health.lag_s = max(0.0, (time.time_ns() - window.end_ns) / S_NS)
         await self._tell(outcome)
 
     async def _tell(self, outcome: Outcome) -> None:
@@ -210,18 +189,15 @@ class Work:
         await self._tell(outcome)
         return CommandReply(ok=True)
 
-    async def clean(self) -> None:
+    async def clean_hourly(self) -> None:
         """
         Drop what is older than the retention, each hour.
         """
-        while True:
-            before_ns = time.time_ns() - int(self._settings.retention_days * DAY_S) * S_NS
-            await postgres.until_done(lambda at=before_ns: self._drop(at), waiting=self._waiting)  # type: ignore[misc]
-            await asyncio.sleep(CLEANING_S)
+        await postgres.hourly(self._clean, waiting=self._waiting)
 
-    async def _drop(self, before_ns: int) -> None:
+    async def _clean(self) -> None:
+        before_ns = time.time_ns() - int(self._settings.retention_days * DAY_S) * S_NS
         async with self._changing:
-            await self._store.drop(self._board.forget(before_ns), before_ns)
-
-    def _waiting(self, what: str) -> None:
-        self._shell.health.waiting(what, key="postgres")
+            old = self._board.resolved_before(before_ns)
+            await self._store.drop(old, before_ns)
+            self._board.forget(old)

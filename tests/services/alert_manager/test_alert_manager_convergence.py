@@ -6,27 +6,16 @@ from __future__ import annotations
 
 from services.alert_manager.convergence import group_key, namespaces, owed
 from services.alert_manager.lifecycle import Held
-from shared.messages.alert import Alert
 from shared.messages.topology import RelationFigures, Service, TopologyWindow
+from tests.services.alert_manager.making import alert
 
 
 def held(entity: str, state: str, *, told: str = "", silenced: bool = False, by: str = "", key: str = "k") -> Held:
     """
     Return an alert.
     """
-    alert = Alert(
-        id=entity,
-        template="odd",
-        family="application",
-        severity="info",
-        entity=entity,
-        kind="service",
-        state=state,
-        title="odd",
-        silenced=silenced,
-        acknowledged_by=by,
-    )
-    return Held(alert=alert, held_ns=0, group_key=key, told=told)
+    one = alert(entity, state, silenced=silenced, acknowledged_by=by)
+    return Held(alert=one, held_ns=0, group_key=key, told=told)
 
 
 def test_alerts_of_a_group_are_one_message() -> None:

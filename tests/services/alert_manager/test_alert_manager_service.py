@@ -7,13 +7,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import signal
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-import asyncpg
 import pytest
 from aiohttp import web
 
@@ -24,6 +20,7 @@ from shared.messages.anomaly import Level, Reason, Verdict, Verdicts
 from shared.messages.topology import Red, Service, ServiceFigures, TopologyWindow
 from shared.runtime import bus as bus_module
 from shared.units import S_NS, WINDOW_NS
+from tests.services.running import DEADLINE_S, fetch, running, until_found
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -32,30 +29,18 @@ if TYPE_CHECKING:
     from shared.runtime.bus import Bus
 
 pytestmark = pytest.mark.mesh
-DEADLINE_S = 40
 BEGIN_NS = time.time_ns() // WINDOW_NS * WINDOW_NS - 3600 * S_NS
 
 
-@contextlib.asynccontextmanager
-async def manager(nats_url: str, dsn: str, webhook_url: str) -> AsyncIterator[asyncio.subprocess.Process]:
+def manager(
+    nats_url: str, dsn: str, webhook_url: str
+) -> contextlib.AbstractAsyncContextManager[asyncio.subprocess.Process]:
     """
-    Run the service as a process; end it with a signal if it still runs.
+    Run the service.
     """
-    environment = {
-        "PATH": os.environ["PATH"],
-        "MESHLENS_NATS_URL": nats_url,
-        "MESHLENS_POSTGRES_DSN": dsn,
-        "MESHLENS_LOG_LEVEL": "warning",
-        "ALERT_MANAGER_WEBHOOK_URL": webhook_url,
-        "ALERT_MANAGER_FIRST_PAUSE_S": "0.05",
-    }
-    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.alert_manager", env=environment)
-    try:
-        yield child
-    finally:
-        if child.returncode is None:
-            child.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(child.wait(), 20) == 0
+    return running(
+        "alert_manager", nats_url, dsn, ALERT_MANAGER_WEBHOOK_URL=webhook_url, ALERT_MANAGER_FIRST_PAUSE_S="0.05"
+    )
 
 
 class Heard:
@@ -143,39 +128,18 @@ async def send(bus: Bus, numbers: range, *, errors: int) -> int:
     return end_ns
 
 
-async def fetch(dsn: str, query: str) -> list[dict[str, Any]]:
-    """
-    Return the rows of *query*.
-    """
-    connection = await asyncpg.connect(dsn)
-    try:
-        return [dict(row) for row in await connection.fetch(query)]
-    finally:
-        await connection.close()
-
-
 async def until_judged(dsn: str, end_ns: int) -> None:
     """
     Wait until the window that ends at *end_ns* is stored as judged.
     """
-    async with asyncio.timeout(DEADLINE_S):
-        while True:
-            rows = await fetch(dsn, "select extract(epoch from window_end)::bigint as at from alert_progress")
-            if rows and rows[0]["at"] * S_NS >= end_ns:
-                return
-            await asyncio.sleep(0.05)
+    await until_found(dsn, "select from alert_progress where window_end >= to_timestamp($1)", end_ns // S_NS)
 
 
 async def until_notified(dsn: str, state: str) -> None:
     """
     Wait until the channels have told *state* of every alert.
     """
-    async with asyncio.timeout(DEADLINE_S):
-        while True:
-            rows = await fetch(dsn, "select notified_state as s from alerts")
-            if all(row["s"] == state for row in rows):
-                return
-            await asyncio.sleep(0.05)
+    await until_found(dsn, "select from alerts having bool_and(notified_state = $1) is not false", state)
 
 
 STATES = "select template, entity, state, occurrences, notified_state from alerts order by template"

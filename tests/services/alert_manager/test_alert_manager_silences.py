@@ -7,18 +7,10 @@ from __future__ import annotations
 import pytest
 
 from services.alert_manager.silences import is_silenced, refusal
-from shared.messages.alert import Alert, AlertCommand, Silence
+from shared.messages.alert import AlertCommand, Silence
+from tests.services.alert_manager.making import alert
 
-ALERT = Alert(
-    id="1",
-    template="high-server-error-ratio",
-    family="application",
-    severity="critical",
-    entity="shop[1]",
-    kind="service",
-    state="firing",
-    title="",
-)
+ALERT = alert("shop[1]", template="high-server-error-ratio")
 
 
 @pytest.mark.parametrize(

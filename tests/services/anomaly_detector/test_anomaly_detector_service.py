@@ -7,50 +7,39 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import random
 import signal
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import asyncpg
 import pytest
 
 from shared import subjects
 from shared.messages.anomaly import Level, Verdicts
 from shared.runtime import bus as bus_module
+from shared.units import S_NS
 from tests.services.anomaly_detector.simulation import Shop
+from tests.services.running import DEADLINE_S, fetch, running, until_found
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from deploy.local.nats import NatsServer
     from shared.runtime.bus import Bus
 
 pytestmark = pytest.mark.mesh
-DEADLINE_S = 40
 
 
-@contextlib.asynccontextmanager
-async def detector(nats_url: str, dsn: str) -> AsyncIterator[asyncio.subprocess.Process]:
+def detector(nats_url: str, dsn: str) -> contextlib.AbstractAsyncContextManager[asyncio.subprocess.Process]:
     """
-    Run the service as a process; end it with a signal if it still runs.
+    Run the service.
     """
-    environment = {
-        "PATH": os.environ["PATH"],
-        "MESHLENS_NATS_URL": nats_url,
-        "MESHLENS_POSTGRES_DSN": dsn,
-        "MESHLENS_LOG_LEVEL": "warning",
-        "ANOMALY_DETECTOR_LEARNING_S": "90",
-        "ANOMALY_DETECTOR_RETENTION_DAYS": "36500",
-    }
-    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.anomaly_detector", env=environment)
-    try:
-        yield child
-    finally:
-        if child.returncode is None:
-            child.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(child.wait(), 20) == 0
+    return running(
+        "anomaly_detector",
+        nats_url,
+        dsn,
+        ANOMALY_DETECTOR_LEARNING_S="90",
+        ANOMALY_DETECTOR_RETENTION_DAYS="36500",
+    )
 
 
 class Listener:
@@ -98,27 +87,11 @@ def colours(verdicts: Verdicts) -> dict[str, tuple[Level, Level]]:
     return {one.entity: (one.own, one.inherited) for one in verdicts.verdicts}
 
 
-async def fetch(dsn: str, query: str) -> list[dict[str, Any]]:
-    """
-    Return the rows of *query*.
-    """
-    connection = await asyncpg.connect(dsn)
-    try:
-        return [dict(row) for row in await connection.fetch(query)]
-    finally:
-        await connection.close()
-
-
 async def until_judged(dsn: str, end_ns: int) -> None:
     """
     Wait until the window that ends at *end_ns* is stored as judged.
     """
-    async with asyncio.timeout(DEADLINE_S):
-        while True:
-            rows = await fetch(dsn, "select extract(epoch from window_end)::bigint as at from anomaly_progress")
-            if rows and rows[0]["at"] * 1_000_000_000 >= end_ns:
-                return
-            await asyncio.sleep(0.05)
+    await until_found(dsn, "select from anomaly_progress where window_end >= to_timestamp($1)", end_ns // S_NS)
 
 
 async def test_fault_is_published_stored_and_survives_a_kill(

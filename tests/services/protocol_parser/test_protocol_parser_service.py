@@ -6,13 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-import asyncpg
 import pytest
 
 from shared import subjects
@@ -20,6 +17,7 @@ from shared.messages.kernel import Outcome, Protocol, Sample
 from shared.messages.l7 import EndpointNamed
 from shared.runtime import bus as bus_module
 from tests.services.protocol_parser.samples import COMPLETE, EXECUTE, batch, parse_message, sample
+from tests.services.running import DEADLINE_S, fetch, running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -29,27 +27,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.mesh
 SERVICE = "protocol-parser"
-DEADLINE_S = 40
 
 
-@contextlib.asynccontextmanager
-async def parser(nats_url: str, dsn: str) -> AsyncIterator[asyncio.subprocess.Process]:
+def parser(nats_url: str, dsn: str) -> contextlib.AbstractAsyncContextManager[asyncio.subprocess.Process]:
     """
-    Run the service as a process; end it with a signal if it still runs.
+    Run the service.
     """
-    environment = {
-        "PATH": os.environ["PATH"],
-        "MESHLENS_NATS_URL": nats_url,
-        "MESHLENS_POSTGRES_DSN": dsn,
-        "MESHLENS_LOG_LEVEL": "warning",
-    }
-    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.protocol_parser", env=environment)
-    try:
-        yield child
-    finally:
-        if child.returncode is None:
-            child.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(child.wait(), 20) == 0
+    return running("protocol_parser", nats_url, dsn)
 
 
 @contextlib.asynccontextmanager
@@ -62,17 +46,6 @@ async def connected(nats_url: str) -> AsyncIterator[Bus]:
         yield bus
     finally:
         await bus.close()
-
-
-async def fetch(dsn: str, query: str) -> list[dict[str, Any]]:
-    """
-    Return the rows of *query*.
-    """
-    connection = await asyncpg.connect(dsn)
-    try:
-        return [dict(row) for row in await connection.fetch(query)]
-    finally:
-        await connection.close()
 
 
 async def all_acknowledged(bus: Bus) -> None:

@@ -22,10 +22,10 @@ from services.alert_manager.convergence import Message
 from services.alert_manager.lifecycle import Held
 from services.alert_manager.notify import Notifier
 from shared.errors import ConfigError
-from shared.messages.alert import Alert
 from shared.runtime import logging as logging_module
 from shared.runtime.health import Health
 from shared.runtime.process import Shell
+from tests.services.alert_manager.making import alert
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -103,15 +103,10 @@ def message(*entities: str, state: str = "firing") -> Message:
     """
     alerts = [
         Held(
-            alert=Alert(
+            alert=alert(
+                entity,
+                state,
                 id=f"id of {entity}",
-                template="odd",
-                family="application",
-                severity="warning",
-                entity=entity,
-                kind="service",
-                state=state,
-                title=f"{entity} is odd",
                 meaning="It is odd.",
                 next_steps=["Look.", "Think."],
                 value=0.5,
