@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 export PATH := $(PATH):/usr/sbin:/sbin:/usr/local/go/bin:$(CURDIR)/.venv/bin
 PYTEST := $(PYTHON) -m pytest
+# Whole files to each worker, in the order that tests/scheduling.py gives.
+WORKERS := -n auto --dist loadfile --no-loadscope-reorder
 # What an emulated processor can do in an hour: the hooks, the engine, and one protocol of each kind.
 OLD_KERNELS := tests/kernel/l4 $(addprefix tests/kernel/l7/test_kernel_l7_,framed.py http.py redis.py postgresql.py)
 
@@ -20,8 +22,8 @@ setup-test: ## Install what the tests need
 	@deploy/setup.sh test
 
 test: setup-test lint types layers ## Everything: lint, types, layers, and all tests (kernel tests need root)
-	$(PYTEST) -n auto --dist loadfile -m "not mesh and not ui and not containers and not slow" $(ARGS)
-	$(PYTEST) -m "(mesh or ui) and not slow" $(ARGS)
+	$(PYTEST) $(WORKERS) -m "not mesh and not ui and not containers and not slow" $(ARGS)
+	$(PYTEST) $(WORKERS) -m "(mesh or ui) and not slow" $(ARGS)
 
 check: setup-test lint types layers unit ## What needs neither root nor servers
 

@@ -21,6 +21,8 @@ from deploy.local import ports
 from deploy.local.nats import NatsServer
 from deploy.local.postgres import PostgresServer, ensure_database
 from shared.runtime import postgres as runtime_postgres
+from tests.scheduling import pytest_collection_modifyitems as pytest_collection_modifyitems
+from tests.scheduling import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterator

@@ -47,6 +47,7 @@ def begin(kind: str, cache: Path) -> subprocess.Popen[bytes]:
         "GOFLAGS": "-mod=mod",
         "GOTOOLCHAIN": "local",
         "GOCACHE": str(cache / "go-build"),
+        "GOTMPDIR": str(part),
         "CGO_ENABLED": "0",
     }
     with (cache / f"{kind}.log").open("wb") as log:

@@ -21,12 +21,16 @@ from urllib.parse import quote, urlsplit
 
 import asyncpg
 import msgspec
+import nats
+import nats.errors
 
 from deploy.local import ports, secrets
 from deploy.local.api import Api, over_socket
 from deploy.local.data_directory import DataDirectory, Runtime
 from services.query_api.answers import Page, ServiceNode, Status, Topology
 from shared.errors import ConfigError, Unavailable
+from shared.subjects import KERNEL_BATCH
+from tests.kernel.family import Rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +40,12 @@ T = TypeVar("T")
 REPOSITORY: Final = Path(__file__).parent.parent.parent
 NUMBERS: Final = itertools.count()
 """Of the clusters of a session: each is a node of its own, so that one can run beside another."""
-SETTLED_S: Final = 16.0
-"""A window, the time until it is closed, and a margin."""
+NOT_NOW: Final = (Unavailable, ConfigError, OSError, AssertionError, asyncpg.PostgresError, nats.errors.Error)
+"""What says that something cannot be asked at the moment."""
+REST_S: Final = 5.0
+"""So long the demo may take to come to rest once nobody asks it; it does within moments."""
+STORED_S: Final = 120.0
+"""Until all is stored: a window, and half a minute after which NATS delivers anew what a killed service had taken."""
 TOTALS: Final = """
 select source.service as source, target.service as target, relations.protocol, t.client_requests, t.server_requests,
     t.server_errors
@@ -153,9 +161,10 @@ class Cluster:
 
     def quiet_load(self) -> dict[str, Any]:
         """
-        Stop the load, wait until nothing is under way, and return what it counted.
+        Stop the load, wait until nothing is under way and every program of the demo rests, and return what it counted.
         """
         counted: dict[str, Any] = self.demo("POST", "/load/pause")
+        Rest().wait([self.runtime.processes["demo"]], REST_S)
         return counted
 
     def totals(self) -> dict[tuple[str, str, str], Total]:
@@ -177,18 +186,12 @@ class Cluster:
         rows = asyncio.run(self._rows(LOST))
         return {row["cause"]: row["lost"] for row in rows if row["cause"] not in STILL_COUNTED}
 
-    def settled_totals(self, timeout_s: float = 60.0) -> dict[tuple[str, str, str], Total]:
+    def settled_totals(self) -> dict[tuple[str, str, str], Total]:
         """
-        Return the totals once they have not changed for three windows' time; the load must be quiet.
+        Return the totals once all that the kernel has counted until now is in them; the load must be quiet.
         """
-        deadline = time.monotonic() + timeout_s
-        last, since = self._figures(), time.monotonic()
-        while time.monotonic() - since < SETTLED_S:
-            assert time.monotonic() < deadline, "the totals do not settle"
-            time.sleep(0.5)
-            now = self._figures()
-            if now != last:
-                last, since = now, time.monotonic()
+        now_ns = time.time_ns()
+        self.wait_for("all is stored", lambda: asyncio.run(self._oldest_under_way()) >= now_ns, STORED_S)
         return self.totals()
 
     def wait_for(self, what: str, condition: Callable[[], T], timeout_s: float) -> T:
@@ -199,7 +202,9 @@ class Cluster:
         while time.monotonic() < deadline:
             assert self._process.poll() is None, f"the supervisor ended\n{self.said()}"
             assert "needs you" not in self.said(), self.said()
-            with contextlib.suppress(Unavailable, ConfigError, OSError, asyncpg.PostgresError, AssertionError):
+            with contextlib.suppress(
+                Unavailable, ConfigError, OSError, asyncpg.PostgresError, nats.errors.Error, AssertionError
+            ):
                 answer = condition()
                 if answer:
                     return answer
@@ -232,11 +237,23 @@ class Cluster:
         """
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _figures(self) -> dict[tuple[str, str, str], Total]:
+    async def _oldest_under_way(self) -> int:
         """
-        Return the totals without the load's own idle connections: requests only.
+        Return since when the kernel has counted what is in the oldest batch that is not stored yet.
+
+        NATS keeps a batch until the transaction that stores it, and they are published in order: what was counted
+        before has been stored. Without a batch that is under way nothing is known.
         """
-        return {key: total for key, total in self.totals().items() if total.client or total.server}
+        client = await nats.connect(self.runtime.nats, connect_timeout=5, max_reconnect_attempts=0)
+        try:
+            stream = client.jetstream()
+            state = (await stream.stream_info(KERNEL_BATCH.stream)).state
+            if not state.messages:
+                return 0
+            raw = await stream.get_msg(KERNEL_BATCH.stream, seq=state.first_seq)
+            return KERNEL_BATCH.decode(raw.data or b"").start_ns
+        finally:
+            await client.close()
 
     async def _rows(self, query: str) -> list[asyncpg.Record]:
         password = secrets.load(self.data.path / "secrets.json").postgres_owner

@@ -22,14 +22,13 @@ VICTIMS = {
     "the others in turn": ("protocol-parser", "anomaly-detector", "alert-manager", "query-api"),
 }
 RECOVERY_S = 120.0
-"""What a killed service had taken without applying it is delivered again after half a minute."""
 KEY = ("load", "front", "http")
 
 
 @pytest.mark.parametrize("victims", VICTIMS.values(), ids=VICTIMS.keys())
 def test_totals_after_kill(cluster: Cluster, victims: tuple[str, ...]) -> None:
     """
-    After `kill -9` of each under load, and recovery, the totals in PostgreSQL equal the generator's, and stay so.
+    After `kill -9` of each under load, and recovery, the totals in PostgreSQL equal the generator's.
     """
     sent_before = cluster.quiet_load()["sent_total"]
     before, lost_before = cluster.settled_totals()[KEY], cluster.lost()
@@ -42,7 +41,6 @@ def test_totals_after_kill(cluster: Cluster, victims: tuple[str, ...]) -> None:
     sent = cluster.quiet_load()["sent_total"] - sent_before
 
     assert sent > 100
-    cluster.wait_for("all is counted", lambda: cluster.totals()[KEY].since(before).server >= sent, RECOVERY_S)
     after = cluster.settled_totals()[KEY].since(before)
     cluster.demo("POST", "/load/resume")
     assert (after.client, after.server) == (sent, sent)

@@ -9,6 +9,7 @@ import base64
 import contextlib
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -198,6 +199,7 @@ def chromium(program: str) -> Iterator[str]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        env={**os.environ, "TMPDIR": str(profile)},  # where it keeps the socket that tells others of the profile
     )
     try:
         yield _address(profile / "DevToolsActivePort", process)

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ import pytest
 
 from shared.messages.kernel import Outcome, Protocol
 from shared.protocols import mask, protocols
+from tests.compiled import COMPILED
 from tests.kernel.l7.http2 import names, statuses
 from tests.kernel.l7.lab import DEADLINE_S, accepts, free_port, requests_of
 
@@ -36,7 +36,8 @@ def peer() -> str:
     """
     if shutil.which("go") is None:
         pytest.skip("optional: needs Go, to build grpc_peer")
-    path = Path(tempfile.gettempdir()) / f"meshlens-grpc-peer-{os.getuid()}"
+    path = COMPILED.parent / "grpc_peer"
+    path.parent.mkdir(exist_ok=True)
     build = subprocess.run(
         ["go", "build", "-o", str(path), "."],
         cwd=PEER,
