@@ -19,7 +19,9 @@ import pytest
 
 from deploy.local import ports
 from deploy.local.nats import NatsServer
+from services.probe_manager.__main__ import remove_pins
 from services.probe_manager.assembly import ALWAYS, framed_protocols
+from services.probe_manager.config import ProbeManager
 from shared import subjects
 from shared.messages.kernel import Protocol, Role
 from shared.runtime import bus as bus_module
@@ -79,7 +81,7 @@ def observer(talker: subprocess.Popen[str], late_nats: NatsServer, tmp_path: Pat
     """
     found = Observer(talker.pid, late_nats.url, tmp_path / "probe-manager.log")
     yield found
-    assert 0 == found.stop()
+    assert (0, False) == found.stop()
 
 
 @pytest.fixture
@@ -141,17 +143,18 @@ class Observer:
         finally:
             asked.close()
 
-    def stop(self) -> int:
+    def stop(self) -> tuple[int, bool]:
         """
-        End it, and return its status.
+        End it, and return its status, and whether it has left anything in the kernel.
         """
+        pins = Path(ProbeManager().pins) / self.node
         self.process.terminate()
         try:
-            return self.process.wait(START_S)  # a compiler that runs is waited for
+            return self.process.wait(START_S), pins.exists()  # a compiler that runs is waited for
         finally:
             self.process.kill()
             self.process.wait()
-            Path(f"/run/meshlens-{self.node}.lock").unlink(missing_ok=True)
+            remove_pins(pins)
 
 
 async def counted(url: str, until: int) -> tuple[dict[Role, int], int]:
