@@ -4,14 +4,13 @@ Alerts, their history and silences in PostgreSQL.
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from services.alert_manager.lifecycle import Held
 from shared.messages.alert import Alert, Silence
 from shared.runtime import postgres
-from shared.units import S_NS, US_NS
+from shared.units import at, maybe_at, unix_ns
 
 if TYPE_CHECKING:
     import asyncpg
@@ -37,7 +36,7 @@ class Store:
         Return the end of the last window that was judged (0 before the first), and the stored facts.
         """
         row = await self._pool.fetchrow(QUERIES["progress"])
-        return (_ns(row["window_end"]), row["facts"]) if row is not None else (0, b"")
+        return (unix_ns(row["window_end"]), row["facts"]) if row is not None else (0, b"")
 
     async def alerts(self) -> list[Held]:
         """
@@ -54,11 +53,11 @@ class Store:
                 id=row["id"],
                 template=row["template"],
                 entity=row["entity"],
-                until_ns=_ns(row["until"]),
+                until_ns=unix_ns(row["until"]),
                 by=row["by"],
                 comment=row["comment"],
             )
-            for row in await self._pool.fetch(QUERIES["silences"], _time(now_ns))
+            for row in await self._pool.fetch(QUERIES["silences"], at(now_ns))
         ]
 
     async def apply(self, outcome: Outcome, *, window_end_ns: int = 0, facts: bytes | None = None) -> None:
@@ -68,7 +67,7 @@ class Store:
         async with self._pool.acquire() as connection, connection.transaction():
             await self._write(connection, outcome)
             if window_end_ns:
-                await connection.execute(QUERIES["set_progress"], _time(window_end_ns), facts)
+                await connection.execute(QUERIES["set_progress"], at(window_end_ns), facts)
 
     async def apply_silence(self, silence: Silence, outcome: Outcome) -> None:
         """
@@ -80,7 +79,7 @@ class Store:
                 silence.id,
                 silence.template,
                 silence.entity,
-                _time(silence.until_ns),
+                at(silence.until_ns),
                 silence.by,
                 silence.comment,
             )
@@ -107,8 +106,8 @@ class Store:
         """
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.executemany(QUERIES["delete_alert"], [(one,) for one in alerts])
-            await connection.execute(QUERIES["drop_changes"], _time(before_ns))
-            await connection.execute(QUERIES["drop_silences"], _time(before_ns))
+            await connection.execute(QUERIES["drop_changes"], at(before_ns))
+            await connection.execute(QUERIES["drop_silences"], at(before_ns))
 
     async def _write(self, connection: Any, outcome: Outcome) -> None:
         await connection.executemany(QUERIES["delete_alert"], [(one,) for one in outcome.dropped])
@@ -117,7 +116,7 @@ class Store:
         await connection.executemany(
             QUERIES["insert_change"],
             [
-                (one.alert.id, _time(one.alert.updated_ns), one.was, one.alert.state, one.alert.value, one.alert.title)
+                (one.alert.id, at(one.alert.updated_ns), one.was, one.alert.state, one.alert.value, one.alert.title)
                 for one in outcome.changed
                 if one.alert.id not in dropped and one.was != one.alert.state
             ],
@@ -140,13 +139,13 @@ def _row(held: Held) -> tuple[Any, ...]:
         alert.value,
         alert.threshold,
         alert.unit,
-        _time(alert.started_ns),
-        _time(held.held_ns),
-        _time(alert.fired_ns) if alert.fired_ns else None,
-        _time(alert.resolved_ns) if alert.resolved_ns else None,
-        _time(alert.updated_ns),
+        at(alert.started_ns),
+        at(held.held_ns),
+        maybe_at(alert.fired_ns),
+        maybe_at(alert.resolved_ns),
+        at(alert.updated_ns),
         alert.acknowledged_by,
-        _time(alert.acknowledged_ns) if alert.acknowledged_ns else None,
+        maybe_at(alert.acknowledged_ns),
         alert.silenced,
         alert.occurrences,
         held.group_key,
@@ -157,19 +156,10 @@ def _row(held: Held) -> tuple[Any, ...]:
 def _held(row: asyncpg.Record) -> Held:
     alert = Alert(
         **{name: row[name] for name in SAME},
-        started_ns=_ns(row["started"]),
-        fired_ns=_ns(row["fired"]),
-        resolved_ns=_ns(row["resolved"]),
-        updated_ns=_ns(row["updated"]),
-        acknowledged_ns=_ns(row["acknowledged"]),
+        started_ns=unix_ns(row["started"]),
+        fired_ns=unix_ns(row["fired"]),
+        resolved_ns=unix_ns(row["resolved"]),
+        updated_ns=unix_ns(row["updated"]),
+        acknowledged_ns=unix_ns(row["acknowledged"]),
     )
-    return Held(alert=alert, held_ns=_ns(row["held"]), group_key=row["group_key"], told=row["notified_state"])
-
-
-def _time(ns: int) -> dt.datetime:
-    whole, rest = divmod(ns, S_NS)
-    return dt.datetime.fromtimestamp(whole, dt.UTC).replace(microsecond=rest // US_NS)
-
-
-def _ns(at: dt.datetime | None) -> int:
-    return int(at.timestamp()) * S_NS + at.microsecond * US_NS if at is not None else 0
+    return Held(alert=alert, held_ns=unix_ns(row["held"]), group_key=row["group_key"], told=row["notified_state"])

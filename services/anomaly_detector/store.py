@@ -4,14 +4,13 @@ Verdicts, episodes and baselines in PostgreSQL.
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from shared.runtime import postgres
-from shared.units import S_NS, US_NS
+from shared.units import at, maybe_at, unix_ns
 
 if TYPE_CHECKING:
     import asyncpg
@@ -34,8 +33,7 @@ class Store:
         """
         Return the end of the last window that was judged, 0 before the first.
         """
-        at = await self._pool.fetchval(QUERIES["progress"])
-        return _ns(at) if at is not None else 0
+        return unix_ns(await self._pool.fetchval(QUERIES["progress"]))
 
     async def baselines(self) -> list[bytes]:
         """
@@ -49,29 +47,29 @@ class Store:
 
         Without *all_verdicts*, those that say nothing new are left as they are in the table.
         """
-        at = _time(judgement.verdicts.window_end_ns)
+        end = at(judgement.verdicts.window_end_ns)
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.executemany(QUERIES["upsert_verdict"], _verdicts(judgement, all_verdicts))
             await connection.executemany(QUERIES["insert_change"], _changes(judgement))
             await connection.executemany(
                 QUERIES["close_other_episodes"],
-                [(one.kind, one.entity, _time(one.started_ns), at) for one in judgement.episodes],
+                [(one.kind, one.entity, at(one.started_ns), end) for one in judgement.episodes],
             )
             await connection.executemany(QUERIES["upsert_episode"], _episodes(judgement))
             await connection.executemany(
-                QUERIES["upsert_baseline"], [(entity, kind, at, state) for kind, entity, state in baselines]
+                QUERIES["upsert_baseline"], [(entity, kind, end, state) for kind, entity, state in baselines]
             )
             for name in ("forget_baseline", "forget_verdict"):
                 await connection.executemany(QUERIES[name], judgement.forgotten)
-            await connection.execute(QUERIES["set_progress"], at)
+            await connection.execute(QUERIES["set_progress"], end)
 
     async def drop_before(self, at_ns: int) -> None:
         """
         Delete episodes and changes that are over since *at_ns*; the newest change of an entity stays.
         """
         async with self._pool.acquire() as connection:
-            await connection.execute(QUERIES["drop_episodes"], _time(at_ns))
-            await connection.execute(QUERIES["drop_changes"], _time(at_ns))
+            await connection.execute(QUERIES["drop_episodes"], at(at_ns))
+            await connection.execute(QUERIES["drop_changes"], at(at_ns))
 
 
 def _verdicts(judgement: Judgement, all_verdicts: bool) -> list[tuple[Any, ...]]:
@@ -80,8 +78,8 @@ def _verdicts(judgement: Judgement, all_verdicts: bool) -> list[tuple[Any, ...]]
         (
             one.entity,
             one.kind,
-            _time(one.at_ns),
-            _time(judgement.since_ns[one.kind, one.entity]),
+            at(one.at_ns),
+            at(judgement.since_ns[one.kind, one.entity]),
             int(one.own),
             int(one.inherited),
             one.learning,
@@ -98,7 +96,7 @@ def _changes(judgement: Judgement) -> list[tuple[Any, ...]]:
         (
             one.entity,
             one.kind,
-            _time(one.at_ns),
+            at(one.at_ns),
             int(one.own),
             int(one.inherited),
             one.learning,
@@ -114,8 +112,8 @@ def _episodes(judgement: Judgement) -> list[tuple[Any, ...]]:
             one.entity,
             one.kind,
             int(one.level),
-            _time(one.started_ns),
-            _time(one.ended_ns) if one.ended_ns else None,
+            at(one.started_ns),
+            maybe_at(one.ended_ns),
             _json(one.reasons),
         )
         for one in judgement.episodes
@@ -124,12 +122,3 @@ def _episodes(judgement: Judgement) -> list[tuple[Any, ...]]:
 
 def _json(reasons: list[Reason]) -> str:
     return msgspec.json.encode(reasons).decode()
-
-
-def _time(ns: int) -> dt.datetime:
-    whole, rest = divmod(ns, S_NS)
-    return dt.datetime.fromtimestamp(whole, dt.UTC).replace(microsecond=rest // US_NS)
-
-
-def _ns(at: dt.datetime) -> int:
-    return int(at.timestamp()) * S_NS + at.microsecond * US_NS

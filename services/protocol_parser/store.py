@@ -14,7 +14,7 @@ from shared.messages.kernel import Protocol
 from shared.messages.l7 import EndpointNamed
 from shared.protocols import protocol_name
 from shared.runtime import postgres
-from shared.units import S_NS, US_NS
+from shared.units import S_NS, at
 
 if TYPE_CHECKING:
     import asyncpg
@@ -64,7 +64,7 @@ class Store:
         """
         Write the spans and new names of *batch* in one transaction; return False when they were written before.
         """
-        days = {_time(span.started_ns).date() for span in spans}
+        days = {at(span.started_ns).date() for span in spans}
         async with self._pool.acquire() as connection:
             for day in days - self._days:
                 await connection.execute(QUERIES["make_partition"], day)
@@ -92,7 +92,7 @@ class Store:
         """
         Drop the days older than the retention and the names beyond *most_names*; return how many days there were.
         """
-        first = _time(now_ns).date() - dt.timedelta(days=self._retention_days)
+        first = at(now_ns).date() - dt.timedelta(days=self._retention_days)
         dropped: int = await self._pool.fetchval(QUERIES["drop_before"], first)
         self._days = {day for day in self._days if day >= first}
         await self._pool.execute(QUERIES["drop_oldest_names"], most_names)
@@ -105,10 +105,6 @@ class Store:
         return now_ns - self._retention_days * DAY_NS <= span.started_ns < now_ns + DAY_NS
 
 
-def _time(at_ns: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(at_ns // S_NS, dt.UTC) + dt.timedelta(microseconds=at_ns % S_NS // US_NS)
-
-
 def _key(batch: SampleBatch) -> tuple[str, int, int]:
     return _text(batch.node), _signed(batch.epoch), _signed(batch.number)
 
@@ -116,7 +112,7 @@ def _key(batch: SampleBatch) -> tuple[str, int, int]:
 def _row(batch: SampleBatch, span: Span) -> tuple[Any, ...]:
     prefix = _text(f"{span.node}/{span.epoch}")
     return (
-        _time(span.started_ns),
+        at(span.started_ns),
         _signed(span.duration_ns),
         *_key(batch),
         f"{prefix}/{span.instance}",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from services.topology_builder.graph import RelationRow, ServiceRow
-from services.topology_builder.rows import unix_ns
 from shared.messages.kernel import Instance, Listener
+from shared.units import unix_ns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

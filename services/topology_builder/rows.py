@@ -4,7 +4,6 @@ Figures as rows of tables, and the contents of a transaction.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -14,7 +13,8 @@ from services.topology_builder.columns import RED as RED
 from services.topology_builder.columns import TCP as TCP
 from services.topology_builder.packing import numeric
 from services.topology_builder.picture import endpoint_sums, own_side, service_sums
-from shared.units import S_NS, WINDOW_S
+from shared.units import WINDOW_S, maybe_at
+from shared.units import at as at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,30 +82,6 @@ class Ids(NamedTuple):
             self.endpoints.clear()
         self.instances.update(more.instances)
         self.endpoints.update(more.endpoints)
-
-
-def at(unix_ns: int) -> dt.datetime:
-    """
-    Return *unix_ns* as PostgreSQL takes it, to the microsecond.
-    """
-    return dt.datetime.fromtimestamp(unix_ns // S_NS, dt.UTC) + dt.timedelta(microseconds=unix_ns % S_NS // 1000)
-
-
-def maybe_at(unix_ns: int) -> dt.datetime | None:
-    """
-    Return *unix_ns* as PostgreSQL takes it; 0 means that it has not happened.
-    """
-    return at(unix_ns) if unix_ns else None
-
-
-def unix_ns(instant: dt.datetime | None) -> int:
-    """
-    Return *instant* in unix nanoseconds, 0 for none.
-    """
-    if instant is None:
-        return 0
-    since = instant - dt.datetime.fromtimestamp(0, dt.UTC)
-    return (since.days * 86_400 + since.seconds) * S_NS + since.microseconds * 1000
 
 
 def families(start_ns: int, figures: Figures, ids: Ids) -> dict[str, list[Row]]:

@@ -14,10 +14,10 @@ import msgspec
 from services.topology_builder import loading, rollup, statements
 from services.topology_builder.columns import COLUMNS, key
 from services.topology_builder.graph import ServiceRow, relation_id
-from services.topology_builder.rows import Commit, Ids, at, families, instance_row, maybe_at, unix_ns
+from services.topology_builder.rows import Commit, Ids, families, instance_row
 from services.topology_builder.window import Stored
 from shared.runtime import postgres
-from shared.units import S_NS
+from shared.units import S_NS, at, maybe_at, unix_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

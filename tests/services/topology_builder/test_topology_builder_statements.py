@@ -17,10 +17,9 @@ import pytest_asyncio
 from services.topology_builder import rollup
 from services.topology_builder.columns import COLUMNS, Columns, Kind, key
 from services.topology_builder.packing import from_numeric, numeric
-from services.topology_builder.rows import at
 from services.topology_builder.statements import ADD, ROLL_UP, STAGE
 from services.topology_builder.store import Store
-from shared.units import S_NS, WINDOW_NS, window_start_ns
+from shared.units import S_NS, WINDOW_NS, at, window_start_ns
 from tests.conftest import with_role
 
 if TYPE_CHECKING:
