@@ -35,6 +35,12 @@ class Judged(msgspec.Struct, frozen=True):
     """Of the detector's own *memory* type."""
 
 
+class Nothing(msgspec.Struct, frozen=True):
+    """
+    The memory of an event rule, which needs no history.
+    """
+
+
 @runtime_checkable
 class Detector(Protocol):
     """

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from services.anomaly_detector import wording
-from services.anomaly_detector.detectors._base import Detector, Judged, Rules
+from services.anomaly_detector.detectors._base import Detector, Judged, Nothing, Rules
 from services.anomaly_detector.finding import Finding, Grade
 from services.anomaly_detector.observation import RELATION
 
@@ -55,12 +53,6 @@ GATES: Final = (
 )
 
 
-class Memory(msgspec.Struct, frozen=True):
-    """
-    Nothing: an event rule remembers nothing.
-    """
-
-
 class Drops:
     """
     Packets that the kernel dropped.
@@ -68,7 +60,7 @@ class Drops:
 
     signals = frozenset({"drops"})
     kinds = frozenset({RELATION})
-    memory = Memory
+    memory = Nothing
 
     def judge(self, seen: Observation, memory: Any, rules: Rules) -> Judged:  # noqa: ARG002 - needs no history
         """

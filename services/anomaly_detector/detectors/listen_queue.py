@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
-from services.anomaly_detector.detectors._base import Detector, Judged, Rules
+from services.anomaly_detector.detectors._base import Detector, Judged, Nothing, Rules
 from services.anomaly_detector.finding import Finding, Grade
 from services.anomaly_detector.observation import SERVICE
 
@@ -22,12 +20,6 @@ RED: Final = 20
 RED_RATIO: Final = 0.1
 
 
-class Memory(msgspec.Struct, frozen=True):
-    """
-    Nothing: an event rule remembers nothing.
-    """
-
-
 class ListenQueue:
     """
     Overflows of the accept queue.
@@ -35,7 +27,7 @@ class ListenQueue:
 
     signals = frozenset({"listen_overflows"})
     kinds = frozenset({SERVICE})
-    memory = Memory
+    memory = Nothing
 
     def judge(self, seen: Observation, memory: Any, rules: Rules) -> Judged:  # noqa: ARG002 - needs no history
         """
