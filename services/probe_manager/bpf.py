@@ -13,22 +13,21 @@ import ctypes
 import errno
 import mmap
 import os
-import platform
 import struct
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from services.probe_manager.batches import Batch
 from services.probe_manager.linking import function_types, opaque_types
+from services.probe_manager.syscalls import ask, buffer, call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_SYSCALLS: Final = {"x86_64": (321, 324), "aarch64": (280, 283)}
-_BPF, _MEMBARRIER = _SYSCALLS.get(platform.machine(), (321, 324))
 _MAP_CREATE, _LOOKUP, _UPDATE, _DELETE, _NEXT_KEY, _PROG_LOAD, _PIN, _GET = range(8)
-_INFO, _RAW_TRACEPOINT_OPEN, _BTF_LOAD, _LOOKUP_BATCH, _DELETE_BATCH = 15, 17, 18, 24, 27
+_INFO, _RAW_TRACEPOINT_OPEN, _BTF_LOAD, _DELETE_BATCH = 15, 17, 18, 27
 _LINK_CREATE, _ENABLE_STATS, _ITER_CREATE = 28, 32, 33
 
 KPROBE, RAW_TRACEPOINT, TRACING = 2, 17, 26
@@ -40,24 +39,6 @@ SK_STORAGE, RINGBUF, TASK_STORAGE = 24, 27, 29
 _PER_CPU: Final = frozenset({5, 6, 10, 21})
 _LOG_BYTES: Final = 4 << 20
 
-_libc: Final = ctypes.CDLL(None, use_errno=True)
-
-
-def _buffer(data: bytes) -> ctypes.Array[ctypes.c_char]:
-    return ctypes.create_string_buffer(data, len(data))
-
-
-def _bpf(command: int, attributes: ctypes.Array[ctypes.c_char]) -> int:
-    result: int = _libc.syscall(_BPF, command, attributes, len(attributes))
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result
-
-
-def _call(command: int, attributes: bytes) -> int:
-    return _bpf(command, _buffer(attributes))
-
 
 def possible_cpus() -> int:
     """
@@ -67,28 +48,20 @@ def possible_cpus() -> int:
         return int(file.read().replace("-", ",").split(",")[-1]) + 1
 
 
-def wait_for_programs() -> None:
-    """
-    Return when no program that was running at the call still runs.
-    """
-    if _libc.syscall(_MEMBARRIER, 1, 0, 0) < 0:
-        raise OSError(ctypes.get_errno(), "membarrier(MEMBARRIER_CMD_GLOBAL) failed")
-
-
 def pin(fd: int, path: Path) -> None:
     """
     Keep what *fd* stands for at *path* in bpffs.
     """
-    name = _buffer(os.fsencode(path) + b"\0")
-    _call(_PIN, struct.pack("<QII", ctypes.addressof(name), fd, 0))
+    name = buffer(os.fsencode(path) + b"\0")
+    call(_PIN, struct.pack("<QII", ctypes.addressof(name), fd, 0))
 
 
 def pinned(path: Path) -> int:
     """
     Return a new file descriptor of what is pinned at *path*.
     """
-    name = _buffer(os.fsencode(path) + b"\0")
-    return _call(_GET, struct.pack("<QII", ctypes.addressof(name), 0, 0))
+    name = buffer(os.fsencode(path) + b"\0")
+    return call(_GET, struct.pack("<QII", ctypes.addressof(name), 0, 0))
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -127,7 +100,7 @@ class Map:
         """
         Return the value of *key*, None when it has none.
         """
-        held = _buffer(key)
+        held = buffer(key)
         try:
             self._element(_LOOKUP, held, ctypes.addressof(self._value))
         except FileNotFoundError:
@@ -138,7 +111,7 @@ class Map:
         """
         Set the value of *key*.
         """
-        held, new = _buffer(key), _buffer(value)
+        held, new = buffer(key), buffer(value)
         self._element(_UPDATE, held, ctypes.addressof(new))
 
     def delete(self, key: bytes) -> None:
@@ -146,7 +119,7 @@ class Map:
         Remove *key*, if it is there.
         """
         try:
-            self._element(_DELETE, _buffer(key), 0)
+            self._element(_DELETE, buffer(key), 0)
         except FileNotFoundError:
             return
 
@@ -159,42 +132,24 @@ class Map:
         while True:
             at = ctypes.addressof(current) if current is not None else 0
             try:
-                _call(_NEXT_KEY, struct.pack("<IIQQQ", self.fd, 0, at, ctypes.addressof(following), 0))
+                call(_NEXT_KEY, struct.pack("<IIQQQ", self.fd, 0, at, ctypes.addressof(following), 0))
             except FileNotFoundError:
                 return
-            current = _buffer(following.raw)
+            current = buffer(following.raw)
             yield following.raw
 
-    def entries(self, chunk: int = 1024) -> Iterator[tuple[bytes, bytes, int]]:
+    def entries(self, few: int = 64, many: int = 1024) -> Iterator[tuple[bytes, bytes, int]]:
         """
-        Yield the map in batches of up to *chunk* entries: the keys in one string, the values in another, the count.
+        Yield the map in batches, a first one of up to *few* entries, then of up to *many*: the keys in one string, the
+        values in another, the count.
         """
-        keys = ctypes.create_string_buffer(self.shape.key_bytes * chunk)
-        values = ctypes.create_string_buffer(self.value_bytes * chunk)
-        token, previous = ctypes.create_string_buffer(max(self.shape.key_bytes, 8)), 0
-        ended = False
-        while not ended:
-            attributes = _buffer(
-                struct.pack(
-                    "<QQQQIIQQ",
-                    previous,
-                    ctypes.addressof(token),
-                    ctypes.addressof(keys),
-                    ctypes.addressof(values),
-                    chunk,
-                    self.fd,
-                    0,
-                    0,
-                )
-            )
-            try:
-                _bpf(_LOOKUP_BATCH, attributes)
-            except FileNotFoundError:
-                ended = True
-            count = struct.unpack_from("<I", attributes, 32)[0]
-            previous = ctypes.addressof(token)
+        batch = Batch(self.fd, self.shape.key_bytes, self.value_bytes, few)
+        while not batch.ended:
+            count = batch.look_up()
             if count:
-                yield keys.raw[: count * self.shape.key_bytes], values.raw[: count * self.value_bytes], count
+                yield batch.taken(count)
+            if count > few // 2 and batch.room < many:
+                batch.widen(many)
 
     def delete_many(self, keys: bytes) -> None:
         """
@@ -202,19 +157,19 @@ class Map:
         """
         width = self.shape.key_bytes
         while keys:
-            held = _buffer(keys)
-            attributes = _buffer(
+            held = buffer(keys)
+            attributes = buffer(
                 struct.pack("<QQQQIIQQ", 0, 0, ctypes.addressof(held), 0, len(keys) // width, self.fd, 0, 0)
             )
             try:
-                _bpf(_DELETE_BATCH, attributes)
+                ask(_DELETE_BATCH, attributes)
                 return
             except FileNotFoundError:
                 done = struct.unpack_from("<I", attributes, 32)[0]
                 keys = keys[(done + 1) * width :]
 
     def _element(self, command: int, key: ctypes.Array[ctypes.c_char], value_at: int) -> None:
-        _call(command, struct.pack("<IIQQQ", self.fd, 0, ctypes.addressof(key), value_at, 0))
+        call(command, struct.pack("<IIQQQ", self.fd, 0, ctypes.addressof(key), value_at, 0))
 
 
 class Ring:
@@ -265,15 +220,15 @@ def create_map(name: str, shape: Shape) -> Map:
     head = struct.pack("<5I", shape.type, shape.key_bytes, shape.value_bytes, shape.entries, shape.flags)
     tail = struct.pack("<II16sI3I", 0, 0, name.encode()[:15], 0, *types)
     try:
-        return Map(_call(_MAP_CREATE, head + tail), name)
+        return Map(call(_MAP_CREATE, head + tail), name)
     finally:
         if types[0]:
             os.close(types[0])
 
 
 def _load_types(types: bytes) -> int:
-    blob = _buffer(types)
-    return _call(_BTF_LOAD, struct.pack("<QQIII", ctypes.addressof(blob), 0, len(blob), 0, 0) + b"\0" * 4)
+    blob = buffer(types)
+    return call(_BTF_LOAD, struct.pack("<QQIII", ctypes.addressof(blob), 0, len(blob), 0, 0) + b"\0" * 4)
 
 
 def load_program(
@@ -285,9 +240,9 @@ def load_program(
     Raises:
         OSError: the kernel refuses it; *strerror* ends with the end of the verifier's log.
     """
-    license_text, held = _buffer(b"GPL\0"), _buffer(code)
+    license_text, held = buffer(b"GPL\0"), buffer(code)
     types, places = function_types(starts)
-    described, btf = _buffer(places), _load_types(types)
+    described, btf = buffer(places), _load_types(types)
 
     def attributes(log_level: int, log: ctypes.Array[ctypes.c_char] | None) -> bytes:
         log_at, log_bytes = (ctypes.addressof(log), len(log)) if log is not None else (0, 0)
@@ -299,11 +254,11 @@ def load_program(
         )
 
     try:
-        return _call(_PROG_LOAD, attributes(0, None))
+        return call(_PROG_LOAD, attributes(0, None))
     except OSError as refusal:
         log = ctypes.create_string_buffer(_LOG_BYTES)
         try:
-            return _call(_PROG_LOAD, attributes(1, log))
+            return call(_PROG_LOAD, attributes(1, log))
         except OSError:
             tail = log.value[-4000:].decode(errors="replace").strip()
             raise OSError(refusal.errno, f"{os.strerror(refusal.errno or 0)}: {tail}") from None
@@ -315,32 +270,32 @@ def attach_raw(program: int, tracepoint: str | None) -> int:
     """
     Return a link of *program* to a raw tracepoint; a typed program brings its tracepoint with it.
     """
-    name = _buffer((tracepoint or "").encode() + b"\0")
+    name = buffer((tracepoint or "").encode() + b"\0")
     at = ctypes.addressof(name) if tracepoint else 0
-    return _call(_RAW_TRACEPOINT_OPEN, struct.pack("<QIIQ", at, program, 0, 0))
+    return call(_RAW_TRACEPOINT_OPEN, struct.pack("<QIIQ", at, program, 0, 0))
 
 
 def attach_iterator(program: int, over_map: int = 0, process: int = 0) -> int:
     """
     Return a link of *program* to its iterator, over the elements of a map, or over one process only.
     """
-    chosen = _buffer(struct.pack("<IIII", over_map, process, 0, 0))
+    chosen = buffer(struct.pack("<IIII", over_map, process, 0, 0))
     at, length = (ctypes.addressof(chosen), len(chosen)) if over_map or process else (0, 0)
-    return _call(_LINK_CREATE, struct.pack("<IIIIQII", program, 0, TRACE_ITER, 0, at, length, 0))
+    return call(_LINK_CREATE, struct.pack("<IIIIQII", program, 0, TRACE_ITER, 0, at, length, 0))
 
 
 def attach_perf_event(program: int, event: int) -> int:
     """
     Return a link of *program* to an open perf event; the link keeps the event open.
     """
-    return _call(_LINK_CREATE, struct.pack("<IIIIQ", program, event, PERF_EVENT, 0, 0))
+    return call(_LINK_CREATE, struct.pack("<IIIIQ", program, event, PERF_EVENT, 0, 0))
 
 
 def run_iterator(link: int) -> bytes:
     """
     Run an iterator to its end, and return what it wrote.
     """
-    fd = _call(_ITER_CREATE, struct.pack("<II", link, 0))
+    fd = call(_ITER_CREATE, struct.pack("<II", link, 0))
     with open(fd, "rb", buffering=0) as file:
         return file.readall() or b""
 
@@ -349,7 +304,7 @@ def enable_run_time_statistics() -> int:
     """
     Return a file descriptor that keeps the kernel's run-time statistics on until it is closed.
     """
-    return _call(_ENABLE_STATS, struct.pack("<I", 0))
+    return call(_ENABLE_STATS, struct.pack("<I", 0))
 
 
 class ProgramFigures(msgspec.Struct, frozen=True):
@@ -387,13 +342,13 @@ def program_by_id(identity: int) -> int:
     """
     Return a file descriptor of the program with this id.
     """
-    return _call(13, struct.pack("<III", identity, 0, 0))
+    return call(13, struct.pack("<III", identity, 0, 0))
 
 
 def _info(fd: int, length: int) -> bytes:
     result = ctypes.create_string_buffer(length)
     try:
-        _call(_INFO, struct.pack("<IIQ", fd, length, ctypes.addressof(result)))
+        call(_INFO, struct.pack("<IIQ", fd, length, ctypes.addressof(result)))
     except OSError as error:
         if error.errno != errno.E2BIG:
             raise

@@ -246,9 +246,15 @@ def _pages(pid: int) -> int:
     Return how many pages the process has mapped.
     """
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split(maxsplit=1)[0])
-    except (OSError, IndexError):
+        descriptor = os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
         return 0  # it has just ended
+    try:
+        return int(os.read(descriptor, 64).split(maxsplit=1)[0])
+    except (OSError, IndexError):
+        return 0
+    finally:
+        os.close(descriptor)
 
 
 def _executable(pid: int) -> str:

@@ -193,11 +193,12 @@ class Kernel:
         finally:
             os.close(link)
 
-    def figures(self, name: str) -> list[bpf.ProgramFigures]:
+    def figures(self, name: str, *, called: bool = True) -> list[bpf.ProgramFigures]:
         """
-        Return the figures of the programs of the probe *name*.
+        Return the figures of the programs of the probe *name*; without *called* not of those that others call.
         """
-        return [bpf.program_figures(program) for program in list(self.probes[name].programs.values())]
+        programs = list(self.probes[name].programs.items())
+        return [bpf.program_figures(one) for function, one in programs if called or not function.startswith(TAIL)]
 
     def enumerators(self, name: str) -> dict[str, int]:
         """

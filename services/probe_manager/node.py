@@ -19,19 +19,13 @@ from typing import TYPE_CHECKING, Final
 from services.probe_manager import bpf, draining, encrypted, l4, scope, unanswered
 from services.probe_manager.assembly import SOURCES, wanted_protocols
 from services.probe_manager.catalogue import REQUIRED, catalogue
-from services.probe_manager.decode import (
-    CONTROL,
-    MAX_CAUSES,
-    PROGRAM_BUSY,
-    decode_sample,
-    decode_series,
-    words_of,
-)
+from services.probe_manager.decode import CONTROL, PROGRAM_BUSY, decode_sample, decode_series, words_of
 from services.probe_manager.draining import Log, State
 from services.probe_manager.endpoints import expired
 from services.probe_manager.kernel import Kernel
 from services.probe_manager.loaded import FALLBACK
 from services.probe_manager.procfs import Watch
+from services.probe_manager.syscalls import wait_for_programs
 from shared.errors import ConfigError
 from shared.messages.control import Probes, ProbeState
 from shared.units import S_NS
@@ -111,7 +105,7 @@ class Node:
         if not self.kernel.has_map(LOG_MAP):
             self.kernel.make_map(LOG_MAP, bpf.Shape(2, 4, draining.LOG.size, 1))
             self._write(draining.first_log(time.time_ns()))
-        bpf.wait_for_programs()
+        wait_for_programs()
         if self.log().state is State.STORED:
             self._empty()
         self._watch.start()
@@ -145,7 +139,7 @@ class Node:
             self._write(log)
             self._flip()
             self._sweep()
-        bpf.wait_for_programs()
+        wait_for_programs()
         side = 1 - self._active()
         series = decode_series(*self._contents(f"l7_series_{side}"))
         series += unanswered.swept(*self._contents(unanswered.MAP))[1]
@@ -325,12 +319,10 @@ class Node:
             self.kernel.map(unanswered.MAP).write(key, value)
 
     def _losses(self) -> list[int]:
-        counters = self.kernel.map("lost")
-        found = []
-        for cause in range(MAX_CAUSES):
-            counts = counters.read(struct.pack("<I", cause)) or b""
-            found.append(sum(count for (count,) in struct.iter_unpack("<Q", counts)))
-        found[PROGRAM_BUSY] += sum(figure.missed for name in self.kernel.probes for figure in self.kernel.figures(name))
+        counts = struct.iter_unpack(f"<{self.kernel.map('lost').value_bytes // 8}Q", self._contents("lost")[1])
+        found = [sum(of_processors) for of_processors in counts]
+        figures = [one for name in self.kernel.probes for one in self.kernel.figures(name, called=False)]
+        found[PROGRAM_BUSY] += sum(one.missed for one in figures)
         return found
 
     def _forget_endpoints(self) -> None:
