@@ -1,149 +1,78 @@
 """
-Sums that grow series by series, and the messages that they become.
+What the series of some batches are added up into: services, instances, endpoints and relations, by their keys.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from shared.histogram import merge, to_flat
-from shared.messages.kernel import L4Series, L7Series, Outcome
-from shared.messages.topology import Red, Tcp
+from services.topology_builder.sums import RedSum, TcpSum
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from services.topology_builder.identity import Key
 
-    from shared.histogram import Histogram
+OTHER: Final = "~other"
+EXTERNAL_OTHER: Final = "external:~other"
+OUT_OF_SCOPE: Final = ("external:", "unknown:", "~")
+
+RelationKey = tuple[str, str, str]
+"""Source, target, protocol."""
+EndpointKey = tuple[str, str, str]
+"""Service, protocol, endpoint."""
 
 
-class RedSum:
+class RelationSum:
     """
-    Rate, errors and duration of some requests, being added up.
+    The figures of one relation, being added up.
     """
 
-    __slots__ = (
-        "client_errors", "duration", "duration_sum_ns", "errors", "no_responses", "request_bytes", "requests",
-        "response_bytes",
-    )  # fmt: skip
+    __slots__ = ("client", "encrypted", "port", "server", "tcp")
+
+    def __init__(self, port: int) -> None:
+        self.port: Final = port
+        self.encrypted = 0
+        """Requests, as seen from either side, whose bytes were encrypted."""
+        self.client: Final = RedSum()
+        self.server: Final = RedSum()
+        self.tcp: Final = TcpSum()
+
+    @property
+    def encrypted_share(self) -> float:
+        """
+        Return the share of the requests that were encrypted, 0 to 1.
+        """
+        requests = self.client.requests + self.server.requests
+        return self.encrypted / requests if requests else 0.0
+
+
+class Figures:
+    """
+    What some batches add up to.
+    """
 
     def __init__(self) -> None:
-        self.requests = 0
-        self.errors = 0
-        self.client_errors = 0
-        self.no_responses = 0
-        self.duration_sum_ns = 0
-        self.request_bytes = 0
-        self.response_bytes = 0
-        self.duration: Histogram = {}
-
-    def add(self, series: L7Series) -> None:
-        """
-        Add the requests of *series*.
-        """
-        requests = series.requests
-        self.requests += requests
-        if series.outcome is Outcome.CLIENT_ERROR:
-            self.client_errors += requests
-        elif series.outcome is not Outcome.OK:
-            self.errors += requests
-            if series.outcome is Outcome.NO_RESPONSE:
-                self.no_responses += requests
-        self.duration_sum_ns += series.duration_sum_ns
-        self.request_bytes += series.request_bytes
-        self.response_bytes += series.response_bytes
-        add_flat(self.duration, series.duration)
-
-    def message(self) -> Red:
-        """
-        Return the sum as it travels.
-        """
-        return Red(
-            requests=self.requests,
-            errors=self.errors,
-            client_errors=self.client_errors,
-            no_responses=self.no_responses,
-            duration_sum_ns=self.duration_sum_ns,
-            duration=to_flat(self.duration),
-            request_bytes=self.request_bytes,
-            response_bytes=self.response_bytes,
-        )
+        self.provided: Final[dict[str, RedSum]] = {}
+        """By service, from its own side."""
+        self.called: Final[dict[str, RedSum]] = {}
+        """By service, from its callers' side."""
+        self.own_tcp: Final[dict[str, TcpSum]] = {}
+        self.called_tcp: Final[dict[str, TcpSum]] = {}
+        self.instances: Final[dict[Key, RedSum]] = {}
+        self.endpoints: Final[dict[EndpointKey, RedSum]] = {}
+        self.called_endpoints: Final[dict[EndpointKey, RedSum]] = {}
+        self.relations: Final[dict[RelationKey, RelationSum]] = {}
+        self.services: Final[dict[str, None]] = {}
+        """Every service with traffic, in order of appearance."""
+        self.lost: Final[dict[tuple[str, str], int]] = {}
+        """By node and cause."""
+        self.drops: Final[dict[tuple[str, str], int]] = {}
+        """By node and reason."""
+        self.newest_ns = 0
+        self.batches = 0
 
 
-class TcpSum:
+def out_of_scope(service: str) -> bool:
     """
-    What TCP did, being added up; the fields are those of `Tcp`.
+    Return whether *service* is known from its callers or its callees only.
     """
-
-    __slots__ = (
-        "bytes_received", "bytes_sent", "closed", "connect", "drops", "failed", "listen_overflows", "opened",
-        "resets_received", "resets_sent", "retransmits", "rtt", "segments_sent",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.opened = 0
-        self.failed: dict[int, int] = {}
-        self.closed = 0
-        self.bytes_sent = 0
-        self.bytes_received = 0
-        self.segments_sent = 0
-        self.retransmits = 0
-        self.resets_sent = 0
-        self.resets_received = 0
-        self.listen_overflows = 0
-        self.drops: dict[str, int] = {}
-        self.connect: Histogram = {}
-        self.rtt: Histogram = {}
-
-    def add(self, series: L4Series, *, mirrored: bool = False) -> None:
-        """
-        Add what *series* saw; *mirrored* tells it from the other end: what one sends, the other receives.
-        """
-        sent, received = series.bytes_sent, series.bytes_received
-        resets_sent, resets_received = series.resets_sent, series.resets_received
-        if mirrored:
-            sent, received = received, sent
-            resets_sent, resets_received = resets_received, resets_sent
-        self.opened += series.opened
-        self.closed += series.closed
-        self.bytes_sent += sent
-        self.bytes_received += received
-        self.resets_sent += resets_sent
-        self.resets_received += resets_received
-        merge(self.failed, series.failed)
-        add_flat(self.connect, series.connect)
-        add_flat(self.rtt, series.rtt)
-        self.add_own_segments(series)
-
-    def add_own_segments(self, series: L4Series) -> None:
-        """
-        Add only what the other end cannot have seen too: the segments that this end sent, drops, a full queue.
-        """
-        self.segments_sent += series.segments_sent
-        self.retransmits += series.retransmits
-        self.listen_overflows += series.listen_overflows
-        for reason, packets in series.drops.items():
-            self.drops[reason] = self.drops.get(reason, 0) + packets
-
-    def message(self) -> Tcp:
-        """
-        Return the sum as it travels.
-        """
-        plain = {name: getattr(self, name) for name in self.__slots__ if name not in ("connect", "rtt")}
-        return Tcp(**plain, connect=to_flat(self.connect), rtt=to_flat(self.rtt))
-
-
-def add_flat(into: Histogram, flat: list[int]) -> None:
-    """
-    Add the flat histogram *flat* to *into*.
-    """
-    for index in range(0, len(flat), 2):
-        bucket = flat[index]
-        into[bucket] = into.get(bucket, 0) + flat[index + 1]
-
-
-def add_counts(into: dict[tuple[str, str], int], node: str, counts: Mapping[str, int]) -> None:
-    """
-    Add the *counts* that *node* reports to *into*.
-    """
-    for cause, count in counts.items():
-        into[node, cause] = into.get((node, cause), 0) + count
+    return service.startswith(OUT_OF_SCOPE)

@@ -11,9 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from services.topology_builder.addresses import is_loopback, readable, with_port
-from services.topology_builder.figures import RedSum, TcpSum, add_counts
-from services.topology_builder.identity import Span
-from services.topology_builder.sums import (
+from services.topology_builder.figures import (
     EXTERNAL_OTHER,
     OTHER,
     EndpointKey,
@@ -21,6 +19,8 @@ from services.topology_builder.sums import (
     RelationSum,
     out_of_scope,
 )
+from services.topology_builder.identity import Span
+from services.topology_builder.sums import RedSum, TcpSum, add_counts
 from shared.messages.kernel import OVERFLOW_ENDPOINT, L4Series, L7Series, Protocol, Role
 from shared.protocols import protocol_name
 

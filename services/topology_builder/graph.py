@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from services.topology_builder import naming
-from services.topology_builder.sums import EXTERNAL_OTHER, OTHER, EndpointKey, RelationKey, out_of_scope
+from services.topology_builder.figures import EXTERNAL_OTHER, OTHER, EndpointKey, RelationKey, out_of_scope
 from shared.messages.topology import Service, TopologyChange
 from shared.units import S_NS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from services.topology_builder.figures import Figures, RelationSum
     from services.topology_builder.identity import Identity, Known
-    from services.topology_builder.sums import Figures, RelationSum
 
 REFRESH_NS: Final = 60 * S_NS
 """How often the time at which something was last seen is written anew."""

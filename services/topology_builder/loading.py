@@ -15,8 +15,8 @@ from shared.units import unix_ns
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from services.topology_builder.figures import RelationKey
     from services.topology_builder.identity import Key
-    from services.topology_builder.sums import RelationKey
     from services.topology_builder.window import Epoch, Stored
 
     Record = Mapping[str, Any]

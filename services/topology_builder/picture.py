@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from services.topology_builder.figures import RedSum, TcpSum
+from services.topology_builder.figures import OTHER, EndpointKey, Figures, out_of_scope
 from services.topology_builder.graph import relation_id
-from services.topology_builder.sums import OTHER, EndpointKey, Figures, out_of_scope
+from services.topology_builder.sums import RedSum, TcpSum
 from shared.messages.topology import (
     EndpointFigures,
     InstanceFigures,

@@ -19,11 +19,11 @@ from shared.units import at as at
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from services.topology_builder.figures import RedSum, TcpSum
+    from services.topology_builder.figures import EndpointKey, Figures, RelationKey
     from services.topology_builder.graph import Plan
     from services.topology_builder.identity import Key, Known
     from services.topology_builder.ranges import Range
-    from services.topology_builder.sums import EndpointKey, Figures, RelationKey
+    from services.topology_builder.sums import RedSum, TcpSum
     from services.topology_builder.window import Epoch
 
 MOST_IDS: Final = 200_000

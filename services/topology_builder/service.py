@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from services.topology_builder.config import Config
-    from services.topology_builder.sums import Figures
+    from services.topology_builder.figures import Figures
     from shared.messages.kernel import KernelBatch
     from shared.messages.topology import TopologyWindow
     from shared.runtime.bus import Delivery

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.topology_builder.figures import EXTERNAL_OTHER, OTHER
 from services.topology_builder.folding import fold
 from services.topology_builder.graph import Graph, Limits
 from services.topology_builder.identity import Identity
 from services.topology_builder.picture import service_sums
-from services.topology_builder.sums import EXTERNAL_OTHER, OTHER
 from shared.messages.kernel import OVERFLOW_ENDPOINT, L7Series, Outcome, Protocol, Role
 from tests.services.topology_builder.making import EPOCH, NODE, START_NS, batch, instance, l4, l7
 
