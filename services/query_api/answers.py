@@ -46,7 +46,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     culprits: list[str] = []
 
 
-class Rates(msgspec.Struct, frozen=True, kw_only=True):
+class Rates(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     Rate, errors and duration over the asked time.
     """
@@ -65,7 +65,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
     response_bytes_per_s: float = 0.0
 
 
-class TcpRates(msgspec.Struct, frozen=True, kw_only=True):
+class TcpRates(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     What TCP did underneath over the asked time.
     """

@@ -10,7 +10,8 @@ import struct
 import sys
 from array import array
 from bisect import bisect_left
-from itertools import accumulate
+from itertools import accumulate, repeat
+from operator import add, mul
 from typing import TYPE_CHECKING, Final
 
 from services.query_api.answers import Point, Rates, TcpRates
@@ -29,6 +30,8 @@ RTT_QUANTILES: Final = (0.5, 0.95)
 LOWER_S: Final = [lower_bound_ns(bucket) / S_NS for bucket in range(BUCKETS + 1)]
 NUMERIC_HEAD: Final = 8
 DIGITS: Final = struct.Struct(">Hh")
+NO_DIGITS: Final = (b"", bytes(2), bytes(4))
+ZEROS: Final = [array("H", bytes(2 * many)) for many in range(BUCKETS + 1)]
 NO_RATES: Final = Rates()
 NO_TCP: Final = TcpRates()
 
@@ -67,15 +70,18 @@ def unpacked(packed: bytes | None) -> tuple[Sequence[int], Sequence[int]]:
     many, weight = DIGITS.unpack_from(packed)
     if not many:
         return (), ()
-    missing = 2 - weight % 3
-    digits = array("H", bytes(2 * missing) + packed[NUMERIC_HEAD:] + bytes(2 * (-(missing + many) % 3)))
+    octave, place = divmod(weight, 3)
+    digits = array("H", NO_DIGITS[2 - place] + packed[NUMERIC_HEAD:] + NO_DIGITS[(place - 2 - many) % 3])
     if sys.byteorder == "little":
         digits.byteswap()
     ones, myriads, high = digits[::-3], digits[-2::-3], digits[-3::-3]
-    top = PACKED_ORIGIN + weight // 3
-    buckets = range(top + 1 - len(ones), top + 1)
-    if any(high) or any(myriads):
+    end = PACKED_ORIGIN + octave + 1
+    none = ZEROS[len(ones)]
+    buckets = range(end - len(ones), end)
+    if high != none:
         return buckets, [a + b * 10_000 + c * 100_000_000 for a, b, c in zip(ones, myriads, high, strict=True)]
+    if myriads != none:
+        return buckets, list(map(add, ones, map(mul, myriads, repeat(10_000))))
     return buckets, ones
 
 
@@ -92,8 +98,9 @@ def quantiles_s(buckets: Sequence[int], counts: Sequence[int], wanted: tuple[flo
     for q in wanted:
         rank = q * reached[-1]
         at = bisect_left(reached, rank)
-        low, high = LOWER_S[buckets[at]], LOWER_S[buckets[at] + 1]
-        found.append(low + (high - low) * max(0.0, rank - reached[at] + counts[at]) / counts[at])
+        bucket, count = buckets[at], counts[at]
+        low = LOWER_S[bucket]
+        found.append(low + (LOWER_S[bucket + 1] - low) * max(0.0, rank - reached[at] + count) / count)
     return found
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from services.query_api import answers, shown
+from services.query_api.adding import Haste
 from services.query_api.mailbox import Event, Mailbox, frame
 from shared import subjects
 from shared.errors import Unavailable
@@ -19,6 +20,7 @@ from shared.errors import Unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from services.query_api.adding import Turns
     from services.query_api.mirror import Mirror
     from services.query_api.prometheus import Totals
     from shared.messages.alert import AlertChanged
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 HEARTBEAT_S: Final = 10.0
 STATUS_S: Final = 2.0
+WAITS: Final = Haste(urgent=False)
 ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -65,9 +68,10 @@ class Hub:
     All followers, and what they follow.
     """
 
-    def __init__(self, mirror: Mirror, totals: Totals, max_clients: int) -> None:
+    def __init__(self, mirror: Mirror, totals: Totals, turns: Turns, max_clients: int) -> None:
         self._mirror: Final = mirror
         self._totals: Final = totals
+        self._turns: Final = turns
         self._max_clients: Final = max_clients
         self._clients: set[Client] = set()
         self._number = time.time_ns() // 1_000_000
@@ -147,13 +151,18 @@ class Hub:
                 client.put(event)
 
     async def _live_window(self, window: TopologyWindow) -> None:
+        if not self._clients:
+            self._mirror.hear_window(window)  # it is drawn when somebody asks
+            return
+        await self._turns.come(WAITS)
         drawn = await asyncio.to_thread(self._mirror.drawing(window))  # with 1,000 relations it takes a while
         self._mirror.hear_window(window, drawn)
         self._tell("topology", lambda: self._mirror.topology(time.time_ns()))
 
     async def _window(self, window: TopologyWindow) -> None:
-        self._totals.add(window)
         self.stirred.set()
+        for _ in self._totals.adding(window):
+            await asyncio.sleep(0)
 
     async def _verdicts(self, verdicts: Verdicts) -> None:
         self._mirror.hear_verdicts(verdicts)

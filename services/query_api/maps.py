@@ -32,7 +32,7 @@ FAMILY: Final = lru_cache(maxsize=256)(family_of)
 KINDS: Final[dict[str, Literal["service", "relation"]]] = {"service": "service", "relation": "relation"}
 
 
-class ServiceSums(NamedTuple):
+class ServiceSums(msgspec.Struct, frozen=True, gc=False):
     """
     What a service did, over a time.
     """
@@ -42,7 +42,7 @@ class ServiceSums(NamedTuple):
     seen_from: Literal["server", "client"]
 
 
-class RelationSums(NamedTuple):
+class RelationSums(msgspec.Struct, frozen=True, gc=False):
     """
     What was done over a relation, over a time.
     """

@@ -80,6 +80,8 @@ HELP: Final = {
     "meshlens_service_level": "Colour of a service: 0 grey, 1 green, 2 yellow, 3 orange, 4 red.",
     "meshlens_relation_level": "Colour of a relation: 0 grey, 1 green, 2 yellow, 3 orange, 4 red.",
 }
+STEP: Final = 50
+"""After so many endpoints or relations a window lets others go on."""
 SMALL_LABELS: Final = (
     "outcome", "direction", "cause", "protocol", "db_system_name", "rpc_system", "messaging_system",
 )  # fmt: skip
@@ -149,6 +151,13 @@ class Totals:
         """
         Add a closed window; one that was added before changes nothing.
         """
+        for _ in self.adding(window):
+            pass
+
+    def adding(self, window: TopologyWindow) -> Iterator[None]:
+        """
+        Add a closed window in small steps, between which others may go on.
+        """
         if not window.final or window.start_ns in self._applied:
             return
         width_ns = window.end_ns - window.start_ns
@@ -157,12 +166,16 @@ class Totals:
             self._count("meshlens_windows_missed_total", {}, missed)
         self._applied.append(window.start_ns)
         self._count("meshlens_windows_total", {}, 1)
-        for endpoint in window.endpoint_figures:
-            self._add_endpoint(endpoint)
-        for relation in window.relations:
-            self._add_relation(relation)
         for cause, lost in window.lost.items():
             self._count("meshlens_uncounted_total", {"cause": cause}, lost)
+        for number, endpoint in enumerate(window.endpoint_figures):
+            self._add_endpoint(endpoint)
+            if number % STEP == 0:
+                yield
+        for number, relation in enumerate(window.relations):
+            self._add_relation(relation)
+            if number % STEP == 0:
+                yield
 
     def _add_endpoint(self, endpoint: EndpointFigures) -> None:
         red = endpoint.provided

@@ -5,7 +5,7 @@ Rows of the tables become the structs that the map is drawn from.
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import msgspec
 
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     Row = Mapping[str, Any]
     Found = tuple[Iterable[Row], Iterable[Row], Iterable[Row]]
 
+T = TypeVar("T")
+
+ENCODER: Final = msgspec.json.Encoder()
 OUTCOMES: Final = ("ok", "client_error", "server_error", "no_response")
 REQUESTS: Final = (
     "requests",
@@ -102,24 +105,39 @@ def tcp(row: Row, seconds: float) -> TcpRates:
     return tcp_rates_of(sums, connect, quantiles_s(*unpacked(row["rtt"]), RTT_QUANTILES), seconds)
 
 
-def sums(services: Iterable[Row], relations: Iterable[Row], seconds: float) -> maps.Sums:
+def written(value: T) -> T:
     """
-    Return what each service and each relation did in *seconds*, by their keys.
+    Return *value* as the JSON that it is in every answer: encoding that again is copying.
     """
-    return maps.Sums(
-        services={
-            row["service_id"]: maps.ServiceSums(
-                provided(row, seconds), tcp(row, seconds), "client" if row["own_side"] is False else "server"
-            )
-            for row in services
-        },
-        relations={
-            row["relation_id"]: maps.RelationSums(
-                provided(row, seconds, "client_"), provided(row, seconds, "server_"), tcp(row, seconds)
-            )
-            for row in relations
-        },
-    )
+    return cast("T", msgspec.Raw(ENCODER.encode(value)))
+
+
+def service_sums(found: Iterable[Row], seconds: float) -> dict[int, maps.ServiceSums]:
+    """
+    Return what each service did in *seconds*, by its key.
+    """
+    return {
+        row["service_id"]: maps.ServiceSums(
+            written(provided(row, seconds)),
+            written(tcp(row, seconds)),
+            "client" if row["own_side"] is False else "server",
+        )
+        for row in found
+    }
+
+
+def relation_sums(found: Iterable[Row], seconds: float) -> dict[int, maps.RelationSums]:
+    """
+    Return what was done over each relation in *seconds*, by its key.
+    """
+    return {
+        row["relation_id"]: maps.RelationSums(
+            written(provided(row, seconds, "client_")),
+            written(provided(row, seconds, "server_")),
+            written(tcp(row, seconds)),
+        )
+        for row in found
+    }
 
 
 def service(row: Row) -> Service:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from services.query_api import answers, lists, maps, problems, questions, rows, shown, web
+from services.query_api.adding import tidy
 from services.query_api.figures import filled
 from services.query_api.live import Hub
 from services.query_api.mirror import Mirror
@@ -81,10 +82,11 @@ class Api:
         if ask.start or ask.end:
             raise BadRequest("`at` excludes `from` and `to`")
         at_ns = time_ns(ask.at, time.time_ns())
-        return await self._stored(aligned(Range(at_ns, at_ns + 1), WINDOW_S))
+        return await self._map(aligned(Range(at_ns, at_ns + 1), WINDOW_S))
 
     async def _map(self, over: Range) -> answers.Topology:
-        return self._mirror.topology(time.time_ns()) if over == LIVE else await self._stored(over)
+        with self._store.turns.answering():
+            return self._mirror.topology(time.time_ns()) if over == LIVE else await self._stored(over)
 
     async def _stored(self, over: Range) -> answers.Topology:
         """
@@ -92,8 +94,7 @@ class Api:
         """
         whole, edition = await self._store.whole(over)
         self._asked_s = time.monotonic()
-        sums = await self._store.sums(whole, edition)
-        found, states = await asyncio.gather(self._store.found(whole, sums), self._states(whole))
+        (sums, found), states = await asyncio.gather(self._store.map(whole, edition), self._states(whole))
         return rows.topology(whole, found, sums, states)
 
     async def stay_ready(self) -> None:
@@ -351,7 +352,7 @@ async def serve(shell: Shell, settings: QueryApi) -> None:
     """
     sys.setswitchinterval(SWITCH_S)
     mirror, totals, store = Mirror(), Totals(settings.metric_series), Store()
-    hub = Hub(mirror, totals, settings.event_clients)
+    hub = Hub(mirror, totals, store.turns, settings.event_clients)
     api = Api(mirror, store, shell.bus, hub)
     desk = web.Desk(
         api=api,
@@ -370,6 +371,7 @@ async def serve(shell: Shell, settings: QueryApi) -> None:
     await hub.listen(shell.bus)
     shell.spawn(_open(store, mirror, settings, shell), "database")
     shell.spawn(api.stay_ready(), "ready")
+    shell.spawn(tidy(store.turns), "tidy")
     await serving(shell, settings)
 
 

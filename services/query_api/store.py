@@ -7,9 +7,10 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from services.query_api import rows
+from services.query_api.adding import Adder, Haste, Turns
 from services.query_api.figures import moment, unix_ns
 from services.query_api.requests import RESOLUTIONS_S, Range, aligned
 from shared.errors import Unavailable
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
 
 QUERIES: Final = postgres.queries(Path(__file__).parent / "queries")
 LEVEL_NUMBERS: Final = {"yellow": 2, "orange": 3, "red": 4}
-SETTINGS: Final = {"work_mem": "32MB", "enable_hashagg": "off"}
-"""Histograms are added up one entity after the other, in half the time of all at once: they stay in the caches."""
+SETTINGS: Final = {"work_mem": "32MB", "enable_hashagg": "off", "jit": "off"}
+"""
+Histograms are added up one entity after the other, in half the time of all at once: they stay in the caches. Compiling
+takes longer than any of these queries.
+"""
 KEPT_RANGES: Final = 12
 """Of how many ranges the figures are kept; a thousand relations take about 1.5 MB."""
 STILL_OPEN_NS: Final = 60 * S_NS
@@ -43,6 +47,15 @@ class Kept:
         self.edition = edition
 
 
+class Flight(NamedTuple):
+    """
+    Figures that are being added up.
+    """
+
+    task: asyncio.Task[maps.Sums]
+    haste: Haste
+
+
 class Store:
     """
     The tables of all services, read only.
@@ -51,9 +64,12 @@ class Store:
     def __init__(self) -> None:
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._kept: dict[Range, Kept] = {}
-        self._flights: dict[tuple[Range, int], asyncio.Task[maps.Sums]] = {}
+        self._flights: dict[tuple[Range, int], Flight] = {}
         self._ready: dict[int, Range] = {}
         self._former: dict[int, Range] = {}
+        self._newest_key = 0
+        self.turns: Final = Turns()
+        self._adder = Adder(self._rows, self.turns, at_once=1)
 
     async def open(self, dsn: str, *, size: int, waiting: Callable[[str], None]) -> None:
         """
@@ -63,12 +79,14 @@ class Store:
             dsn, size=size, waiting=waiting, settings=SETTINGS, prepare=_prepare, reset=_leave_as_it_is
         )
         await postgres.wait_for_schema(pool, waiting)
+        self._adder = Adder(self._rows, self.turns, at_once=max(1, size // 2))
         self._pool = pool
 
     async def close(self) -> None:
         """
         Close all connections.
         """
+        self._adder.close()
         if self._pool is not None:
             await self._pool.close()
 
@@ -98,6 +116,7 @@ class Store:
         """
         kept = (await self._rows("pieces", moment(over.start_ns), moment(over.end_ns)))[0]
         whole = aligned(over, kept["resolution"])
+        self._newest_key = kept["newest_key"]
         closed_ns = unix_ns(kept["closed"]) if kept["closed"] else 0
         if whole.start_ns < closed_ns < whole.end_ns and over.end_ns < closed_ns + STILL_OPEN_NS:
             open_ns = max(0, over.end_ns - closed_ns)
@@ -115,7 +134,7 @@ class Store:
         """
         for width_ns in widths_ns:
             whole, edition = await self.whole(Range(now_ns - width_ns, now_ns), behind_ns=0)
-            await self.sums(whole, edition)
+            await self.sums(whole, edition, urgent=False)
             before = self._ready.get(width_ns, whole)
             if before != whole:  # somebody may be about to read that one: the one before goes
                 if width_ns in self._former:
@@ -123,11 +142,12 @@ class Store:
                 self._former[width_ns] = before
             self._ready[width_ns] = whole
 
-    async def sums(self, whole: Range, edition: int) -> maps.Sums:
+    async def sums(self, whole: Range, edition: int, *, urgent: bool = True) -> maps.Sums:
         """
         Return the map's figures over *whole* buckets, at least as new as *edition*.
 
-        They are kept: what is closed changes only where a part comes late, and that has a newer edition.
+        They are kept: what is closed changes only where a part comes late, and that has a newer edition. What is not
+        *urgent* gives way to answers.
         """
         kept = self._kept.get(whole)
         if kept is not None and (kept.edition >= edition or not await self._changed(kept.edition, whole)):
@@ -137,21 +157,20 @@ class Store:
             return kept.sums
         flight = self._flights.get((whole, edition))
         if flight is None:
-            flight = asyncio.get_running_loop().create_task(self._add_up(whole, edition))
+            haste = Haste(urgent=urgent)
+            flight = Flight(asyncio.get_running_loop().create_task(self._add_up(whole, edition, haste)), haste)
             self._flights[whole, edition] = flight
-            flight.add_done_callback(lambda done: self._landed(whole, edition, done))
-        return await asyncio.shield(flight)
+            flight.task.add_done_callback(lambda done: self._landed(whole, edition, done))
+        if urgent:
+            self.turns.hurry(flight.haste)
+        return await asyncio.shield(flight.task)
 
     async def _changed(self, edition: int, whole: Range) -> bool:
         found = await self._rows("changed", edition, moment(whole.start_ns), moment(whole.end_ns))
         return bool(found[0]["changed"])
 
-    async def _add_up(self, whole: Range, edition: int) -> maps.Sums:
-        span = moment(whole.start_ns), moment(whole.end_ns)
-        services, relations = await asyncio.gather(
-            self._rows("service_figures", *span), self._rows("relation_figures", *span)
-        )
-        sums = await asyncio.to_thread(rows.sums, services, relations, whole.seconds)
+    async def _add_up(self, whole: Range, edition: int, haste: Haste) -> maps.Sums:
+        sums = await self._adder.sums(whole, self._newest_key, haste)
         self._kept.pop(whole, None)
         if len(self._kept) >= KEPT_RANGES:
             del self._kept[next(iter(self._kept))]
@@ -163,17 +182,28 @@ class Store:
         if not flight.cancelled():
             flight.exception()  # those who wait have it too, if they still do
 
-    async def found(self, whole: Range, sums: maps.Sums) -> rows.Found:
+    async def map(self, whole: Range, edition: int) -> tuple[maps.Sums, rows.Found]:
         """
-        Return what was on the map over *whole* buckets: the rows of services, relations and losses.
+        Return the map over *whole* buckets: its figures, and the rows of its services, relations and losses.
+        """
+        sums, found = await asyncio.gather(self.sums(whole, edition), self._found(whole, [], []))
+        services, relations, _ = found
+        there = {row["service_id"] for row in services}, {row["relation_id"] for row in relations}
+        if not (sums.services.keys() <= there[0] and sums.relations.keys() <= there[1]):
+            found = await self._found(whole, list(sums.services), list(sums.relations))
+        return sums, found
+
+    async def _found(self, whole: Range, services: list[int], relations: list[int]) -> rows.Found:
+        """
+        Return the rows of what was there, and of the keys of those that have figures all the same.
         """
         span = moment(whole.start_ns), moment(whole.end_ns)
-        services, relations, losses = await asyncio.gather(
-            self._rows("services", *span, list(sums.services)),
-            self._rows("relations", *span, list(sums.relations)),
+        found: rows.Found = await asyncio.gather(
+            self._rows("services", *span, services),
+            self._rows("relations", *span, relations),
             self._rows("losses", *span),
         )
-        return services, relations, losses
+        return found
 
     async def finest_s(self, over: Range) -> int:
         """

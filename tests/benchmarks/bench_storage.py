@@ -33,7 +33,7 @@ from services.topology_builder.rows import COLUMNS, RED, TCP, at
 from services.topology_builder.store import Store
 from shared.histogram import BUCKETS, lower_bound_ns, to_flat
 from shared.messages.topology import Red, RelationFigures, Service, ServiceFigures, Tcp, TopologyWindow
-from shared.runtime import bus, postgres
+from shared.runtime import postgres
 from shared.units import MS_NS, S_NS, WINDOW_NS, WINDOW_S
 from tests.benchmarks import _questions
 from tests.benchmarks._figures import Figure
@@ -58,8 +58,8 @@ TRIES: Final = 15
 AHEAD_NS: Final = 1200 * S_NS
 """The figures of the time in which questions are asked lie there beforehand."""
 ROWS: Final = (
-    "select count(*) from pieces_between($1, $2) as p cross join lateral (select from relation_figures as g "
-    "where g.resolution = p.resolution and g.start >= p.lower and g.start < p.upper offset 0) as f"
+    "select count(*) from buckets_between($1, $2) as p cross join lateral (select from relation_figures as g "
+    "where g.resolution = p.resolution and g.start = p.start offset 0) as f"
 )
 LEVELS: Final = rollup.levels(6, 7, 90)
 QUICK_FILL: Final = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
@@ -252,7 +252,7 @@ async def summed(reader: Connection, spans: dict[str, int], end_ns: Callable[[in
             span = at(till_ns - seconds * S_NS), at(till_ns)
             many += await reader.fetchval(ROWS, *span)
             before = time.perf_counter()
-            await reader.fetch(QUERIES["relation_figures"], *span)
+            await reader.fetch(QUERIES["relation_figures"], *span, 0, RELATIONS)
             took.append((time.perf_counter() - before) * 1000)
         found[name] = f"{many // TRIES} rows of relations, summed by PostgreSQL in p50 {statistics.median(took):.1f} ms"
     return found
@@ -280,23 +280,16 @@ async def ask(server: PostgresServer, nats_url: str, hours: int, seconds: float,
     def past(width: int) -> int:
         return now_ns - (120 + int(dice.random() * (hours * 3600 - width - 120))) * S_NS
 
+    asking = server.dsn("meshlens_query_api", PASSWORD)
     async with (
-        postgres.connection(server.dsn("meshlens_topology_builder", PASSWORD)) as writer,
-        postgres.connection(server.dsn("meshlens_query_api", PASSWORD)) as reader,
-        asyncio.TaskGroup() as tasks,
+        postgres.connection(asking) as reader,
+        _questions.closing(nats_url, server.dsn("meshlens_topology_builder", PASSWORD)),
+        _questions.asking(nats_url, asking) as session,
     ):
-        told = await bus.connect(nats_url, name=SECTION)
-        closer = _questions.Closer(writer, told, window(dice))
-        for start_ns in range(now_ns - 3600 * S_NS, now_ns - WINDOW_NS, WINDOW_NS):
-            await closer.close(start_ns // WINDOW_NS * WINDOW_NS)
-        closing = tasks.create_task(closer.run())
-        async with _questions.asking(nats_url, server.dsn("meshlens_query_api", PASSWORD)) as session:
-            page = await _questions.page(session, seconds, dice)
-            others = await _questions.elsewhere(session, spans, past, rounds)
-            rows = await summed(reader, spans, past)
-            told_noise = await noise(reader)
-        closing.cancel()
-        await told.close()
+        page = await _questions.page(session, seconds, dice)
+        others = await _questions.elsewhere(session, spans, past, rounds)
+        rows = await summed(reader, spans, past)
+        told_noise = await noise(reader)
     return shown(page, others, rows, told_noise)
 
 

@@ -1,4 +1,4 @@
--- What each relation did between $1 and $2.
+-- What each relation with a key from $3 to $4 did between $1 and $2.
 select
     f.relation_id,
     f.client_requests,
@@ -30,4 +30,4 @@ select
     f.rtt,
     f.failed,
     f.drops
-from relations_between($1, $2) as f
+from relations_between($1, $2, $3, $4) as f

@@ -54,6 +54,7 @@ CART = "gateway->cart:http"
 REDIS = "cart->redis:redis"
 DB = "cart->db:tcp"
 HASH = "00000000000000ff"
+FIGURES = "requests, errors, client_errors, no_responses, duration_sum_ns, request_bytes, response_bytes"
 REASON = Reason(
     signal="error_ratio",
     detector="failures",
@@ -206,8 +207,8 @@ async def fill(owner: asyncpg.Connection[asyncpg.Record], now_ns: int) -> None:
     await owner.execute("insert into endpoints values (2, 2, 'http', '00000000000000aa', $1)", at(first_ns))
     await owner.execute("insert into endpoint_names values ('http', $1, 'GET /cart/{id}', 'GET')", HASH)
     for step in range(6):
-        for width in (10, 60):
-            await _fill_window(owner, first_ns + step * WINDOW_NS, width)
+        await _fill_window(owner, first_ns + step * WINDOW_NS)
+    await _fill_minutes(owner)
 
 
 async def _make_partitions(owner: asyncpg.Connection[asyncpg.Record], first_ns: int) -> None:
@@ -222,35 +223,48 @@ async def _make_partitions(owner: asyncpg.Connection[asyncpg.Record], first_ns: 
         await owner.execute("select spans_make_partition($1)", (at(first_ns) + dt.timedelta(days=day)).date())
 
 
-async def _fill_window(owner: asyncpg.Connection[asyncpg.Record], start_ns: int, width: int) -> None:
+async def _fill_minutes(owner: asyncpg.Connection[asyncpg.Record]) -> None:
+    client = ", ".join(f"client_{name}" for name in FIGURES.split(", "))
+    for table, columns, failed in (
+        ("service", f"{FIGURES}, duration, opened", ", failed"),
+        ("instance", f"{FIGURES}, duration", ""),
+        ("endpoint", f"{FIGURES}, duration", ""),
+        ("relation", f"{client}, client_duration, opened, rtt", ""),
+    ):
+        added = ", ".join(f"sum({name})" for name in columns.split(", "))
+        await owner.execute(
+            f"insert into {table}_figures (start, {table}_id, resolution, {columns}{failed}) "
+            f"select bucket_start(start, 60), {table}_id, 60, {added}{', sum_counts(failed)' if failed else ''} "
+            f"from {table}_figures where resolution = 10 group by 1, 2"
+        )
+
+
+async def _fill_window(owner: asyncpg.Connection[asyncpg.Record], start_ns: int) -> None:
     start = at(start_ns)
-    figures = "requests, errors, client_errors, no_responses, duration_sum_ns, request_bytes, response_bytes"
     red = [REQUESTS, ERRORS, 3, 2, RED.duration_sum_ns, 10_100, 50_500]
     packed = pack(FLAT)
     await owner.execute(
-        f"insert into service_figures (start, service_id, resolution, {figures}, duration, opened, failed)"
-        f" values ($1, 2, {width}, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric, 11, '{{\"111\": 5}}')",
+        f"insert into service_figures (start, service_id, resolution, {FIGURES}, duration, opened, failed)"
+        f" values ($1, 2, 10, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric, 11, '{{\"111\": 5}}')",
         start, *red, packed,
     )  # fmt: skip
     for table, key in (("instance", 1), ("endpoint", 1)):
         await owner.execute(
-            f"insert into {table}_figures (start, {table}_id, resolution, {figures}, duration)"
-            f" values ($1, {key}, {width}, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric)",
+            f"insert into {table}_figures (start, {table}_id, resolution, {FIGURES}, duration)"
+            f" values ($1, {key}, 10, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric)",
             start, *red, packed,
         )  # fmt: skip
     await owner.execute(
-        f"insert into endpoint_figures (start, endpoint_id, resolution, {figures}, duration)"
-        f" values ($1, 2, {width}, 5, 0, 0, 0, 5000000, 1, 1, $2::text::numeric)",
+        f"insert into endpoint_figures (start, endpoint_id, resolution, {FIGURES}, duration)"
+        f" values ($1, 2, 10, 5, 0, 0, 0, 5000000, 1, 1, $2::text::numeric)",
         start, pack([bucket_of(MS_NS), 5]),
     )  # fmt: skip
-    client = ", ".join(f"client_{name}" for name in figures.split(", "))
+    client = ", ".join(f"client_{name}" for name in FIGURES.split(", "))
     await owner.execute(
         f"insert into relation_figures (start, relation_id, resolution, {client}, client_duration, opened, rtt)"
-        f" values ($1, 1, {width}, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric, 11, $10::text::numeric)",
+        f" values ($1, 1, 10, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric, 11, $10::text::numeric)",
         start, *red, packed, pack([bucket_of(MS_NS), 20]),
     )  # fmt: skip
-    if width > 10:
-        return
     await owner.execute("insert into windows (start, newest_at, batches) values ($1, $1, 1)", start)
     await owner.execute("insert into losses values ($1, 'n1', 'ring_full', 2)", start)
 

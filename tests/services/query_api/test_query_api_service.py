@@ -288,8 +288,12 @@ async def test_probes_are_listed_and_switched(session: aiohttp.ClientSession, bu
         return ProbeReply(ok=True, probes=changed)
 
     await bus.serve(subjects.SWITCH_PROBE, manager)
-    async with session.put("/api/v1/probes/tcp_rtt", json={"on": True}) as response:
-        assert response.status == 200
+
+    async def switched() -> bool:
+        async with session.put("/api/v1/probes/tcp_rtt", json={"on": True}) as response:
+            return response.status == 200
+
+    assert await until(switched)
     async with session.put("/api/v1/probes/nothing", json={"on": True}) as response:
         assert response.status == 404
 
