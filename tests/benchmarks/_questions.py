@@ -1,5 +1,5 @@
 """
-A running query-api over generated figures: windows close as they do in reality, and the page's questions are timed.
+A running query-api over generated figures, while windows close as they do in reality: the page's questions are timed.
 """
 
 from __future__ import annotations
@@ -10,26 +10,17 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
 from deploy.local import ports
 from services.topology_builder.rows import at
-from services.topology_builder.store import QUERIES as WRITING
-from shared import subjects
-from shared.messages.topology import TopologyWindow
-from shared.units import S_NS, WINDOW_NS, window_start_ns
+from shared.units import S_NS
 
 if TYPE_CHECKING:
     import random
     from collections.abc import AsyncIterator, Callable
-
-    import asyncpg
-
-    from shared.runtime.bus import Bus
-
-    Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 ROOT: Final = Path(__file__).parents[2]
 LIVE_EVERY_S: Final = 2.0
@@ -37,47 +28,28 @@ PAGE: Final = {"last 5 min": 300, "last 15 min": 900, "last 1 h": 3600, "last 6 
 """What the page's time menu offers beside the live map."""
 
 
-class Closer:
+@contextlib.asynccontextmanager
+async def closing(nats_url: str, dsn: str) -> AsyncIterator[None]:
     """
-    Does what topology-builder does each ten seconds, but for the figures, which lie there beforehand.
+    Let windows close as they do in reality, in a process of its own, whose work is not in what is timed.
     """
-
-    def __init__(self, writer: Connection, bus: Bus, window: TopologyWindow) -> None:
-        self._writer: Final = writer
-        self._bus: Final = bus
-        self._window: Final = window
-
-    async def run(self) -> None:
-        """
-        Close window after window, and tell of the running one meanwhile, for ever.
-        """
-        closed_ns = window_start_ns(time.time_ns())
-        while True:
-            await self._tell(subjects.LIVE_WINDOW, time.time_ns(), final=False)
-            if window_start_ns(time.time_ns()) > closed_ns:
-                await self.close(closed_ns)
-                closed_ns += WINDOW_NS
-                await self._tell(subjects.WINDOW, closed_ns, final=True)
-            await asyncio.sleep(LIVE_EVERY_S)
-
-    async def close(self, start_ns: int) -> None:
-        """
-        Note the window from *start_ns* on as closed, and what is a minute old as rolled up.
-        """
-        await self._writer.execute(WRITING["upsert_window"], at(start_ns), at(start_ns), 1, None)
-        await self._writer.execute("update roll_up set until = $1", at((start_ns // S_NS - 70) // 60 * 60 * S_NS))
-
-    async def _tell(self, subject: subjects.Subject[TopologyWindow], end_ns: int, *, final: bool) -> None:
-        window = TopologyWindow(
-            start_ns=end_ns - WINDOW_NS,
-            end_ns=end_ns,
-            final=final,
-            services=self._window.services,
-            service_figures=self._window.service_figures,
-            relations=self._window.relations,
-            newest_ns=end_ns,
-        )
-        await self._bus.emit(subject, window)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.benchmarks._closer"),
+        cwd=ROOT,
+        env={"PATH": os.defpath, "MESHLENS_NATS_URL": nats_url, "MESHLENS_POSTGRES_DSN": dsn},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        if process.stdout is None or await asyncio.wait_for(process.stdout.readline(), 120) != b"ready\n":
+            raise AssertionError("no window closes")
+        yield
+        if process.returncode is not None:
+            raise AssertionError(f"windows closed no more: status {process.returncode}")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await asyncio.wait_for(process.wait(), 20)
 
 
 @contextlib.asynccontextmanager
