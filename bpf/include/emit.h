@@ -22,7 +22,15 @@
 BPF_RINGBUF_OUTPUT(l7_samples, 256); /* pages */
 BPF_TABLE("array", u32, s64, l7_sample_budget, 1);
 
-static __always_inline bool sample_granted(void)
+/* A long sample, while it is put together: what is read where the verifier knows no better ends in the room behind it. */
+struct long_sample {
+	u64 words[(sizeof(struct sample) + 2 * FRAME_HEAD_BYTES + 4096) / 8];
+};
+
+SCRATCH(l7_long_sample, struct long_sample)
+
+/* Takes *pieces* of the budget: a long sample takes one for each 512 bytes more. */
+static __always_inline bool sample_granted(s64 pieces)
 {
 	u32 zero = 0;
 	s64 *budget = l7_sample_budget.lookup(&zero);
@@ -31,7 +39,7 @@ static __always_inline bool sample_granted(void)
 		lost_count(LOST_SAMPLE_RATE);
 		return false;
 	}
-	__sync_fetch_and_add(budget, -1);
+	__sync_fetch_and_add(budget, -pieces);
 	return true;
 }
 
@@ -161,18 +169,9 @@ static __always_inline void sample_heads(struct sample *sample, struct conn *con
 		sample->response_head_bytes = bytes;
 }
 
-static __always_inline void emit_sample(struct conn *conn, volatile struct pending *pending)
+static __always_inline void sample_fill(struct sample *sample, struct conn *conn, volatile struct pending *pending)
 {
-	struct sample *sample;
-
-	if (!sample_granted())
-		return;
-	sample = l7_samples.ringbuf_reserve(sizeof(*sample));
-	if (!sample) {
-		lost_count(LOST_SAMPLE_RING_FULL);
-		return;
-	}
-	__builtin_memset(sample, 0, sizeof(*sample) - REQUEST_HEAD_BYTES - RESPONSE_HEAD_BYTES);
+	__builtin_memset(sample, 0, sizeof(*sample) - REQUEST_HEAD_BYTES);
 	sample->observed_ns = pending->request.start_ns;
 	sample->endpoint = pending->key.endpoint;
 	sample->duration_ns = pending->duration_ns;
@@ -190,6 +189,67 @@ static __always_inline void emit_sample(struct conn *conn, volatile struct pendi
 	sample->why = pending->why;
 	__builtin_memcpy(sample->remote, conn->remote, sizeof(sample->remote));
 	sample_heads(sample, conn, pending);
+}
+
+/* How many bytes of the answer lie behind its head, in one piece with it. */
+static __always_inline u32 rest_in_reach(volatile struct framed *f)
+{
+	u32 ahead = f->have - f->before, bytes = f->rest;
+
+	if (f->rest_at)
+		return bytes;
+	if (f->have >= f->length || f->view.here <= ahead)
+		return 0;
+	if (bytes > f->length - f->have)
+		bytes = f->length - f->have;
+	return bytes < f->view.here - ahead ? bytes : f->view.here - ahead;
+}
+
+/* A sample of an answer that tells more: all of its head, and what lies behind it. */
+static __always_inline void emit_long(struct conn *conn, volatile struct pending *pending, volatile struct framed *f)
+{
+	u64 head = f->have < f->length ? f->have : f->length, rest = rest_in_reach(f);
+	struct sample *sample = (struct sample *)l7_long_sample_here();
+	u8 *response;
+	long unread;
+
+	if (!sample || !sample_granted(1 + (rest >> 9)))
+		return;
+	sample_fill(sample, conn, pending);
+	response = sample->response_head;
+	bpf_probe_read_kernel(response, FRAME_HEAD_BYTES, (void *)f->head);
+	asm volatile("%0 &= 511" : "+r"(head));
+	asm volatile("%0 &= 4095" : "+r"(rest));
+	if (f->rest_at)
+		unread = bpf_probe_read_kernel(response + head, rest, (void *)f->rest_at);
+	else
+		unread = bpf_probe_read_user(response + head, rest, (void *)(f->view.at + f->have - f->before));
+	if (!unread)
+		head += rest;
+	if (head > FRAME_HEAD_BYTES + RESPONSE_REST_BYTES)
+		head = FRAME_HEAD_BYTES + RESPONSE_REST_BYTES; /* as it is already; the verifier may have forgotten */
+	sample->response_head_bytes = head;
+	if (l7_samples.ringbuf_output(sample, sizeof(*sample) + head, BPF_RB_NO_WAKEUP))
+		lost_count(LOST_SAMPLE_RING_FULL);
+}
+
+static __always_inline void emit_sample(struct conn *conn, volatile struct pending *pending)
+{
+	volatile struct framed *f = pending->framed_answer ? framed_here() : NULL;
+	struct sample *sample;
+
+	if (f && f->rest) {
+		emit_long(conn, pending, f);
+		return;
+	}
+	if (!sample_granted(1))
+		return;
+	sample = l7_samples.ringbuf_reserve(sizeof(*sample) + RESPONSE_HEAD_BYTES);
+	if (!sample) {
+		lost_count(LOST_SAMPLE_RING_FULL);
+		return;
+	}
+	sample_fill(sample, conn, pending);
 	l7_samples.ringbuf_submit(sample, BPF_RB_NO_WAKEUP);
 }
 

@@ -54,7 +54,7 @@ static __always_inline void framed_begin(struct conn *conn, void *sk, struct vie
 	f->thread = thread;
 	f->request = request;
 	f->sent = sent;
-	f->turns = f->taken = f->late = f->credited = f->spoken = 0;
+	f->turns = f->taken = f->late = f->credited = f->spoken = f->rest = 0;
 	f->bytes = bytes;
 	f->place = conn->passed[sent] - bytes;
 	asm volatile("" : "+r"(earlier));

@@ -31,6 +31,8 @@ struct framed {
 	u32 spoken; /* which protocol the series is of, where one connection carries several; 0: the connection's */
 	u32 bytes; /* of the whole call */
 	u32 next; /* program that goes on */
+	u32 rest; /* bytes behind the head of an answer that its sample may have, as many as this call has brought */
+	u64 rest_at; /* where they lie in the kernel; 0: with the caller */
 	u64 run_endpoint; /* run.h: as it was when the run began; the other direction may begin one meanwhile */
 	u8 head[2 * FRAME_HEAD_BYTES]; /* the upper half stays empty */
 };

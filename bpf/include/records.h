@@ -11,6 +11,7 @@
 #define BUCKETS 200
 #define REQUEST_HEAD_BYTES 256
 #define RESPONSE_HEAD_BYTES 128
+#define RESPONSE_REST_BYTES 3840 /* beyond the 256 of a message's head, of the few answers that tell more */
 #define OVERFLOW_ENDPOINT 1
 
 enum role { ROLE_CLIENT, ROLE_SERVER };
@@ -87,7 +88,7 @@ struct sample {
 	u32 unused;
 	u8 remote[16];
 	u8 request_head[REQUEST_HEAD_BYTES];
-	u8 response_head[RESPONSE_HEAD_BYTES];
+	u8 response_head[]; /* RESPONSE_HEAD_BYTES; of the few answers that tell more as many as there are */
 };
 
 /* One for the node; user space writes it, and finds it again after a restart. */
@@ -99,7 +100,7 @@ struct control {
 
 _Static_assert(sizeof(struct series_key) == 40, "decode.py reads 40 bytes");
 _Static_assert(sizeof(struct series_value) == 832, "decode.py reads 832 bytes");
-_Static_assert(sizeof(struct sample) == 480, "decode.py reads 480 bytes");
+_Static_assert(sizeof(struct sample) == 352, "decode.py reads 352 bytes, and the response's head behind them");
 _Static_assert(sizeof(struct control) == 32, "decode.py reads 32 bytes");
 
 #endif

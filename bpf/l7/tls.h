@@ -8,7 +8,8 @@
  * only when the client goes on: with what is encrypted, or with an alert. Under TLS 1.3 alerts are encrypted; one that the client sends in
  * place of its Finished is known by its length. What follows are turns: records out, records back, with their times and sizes; unless
  * the plain text is seen (joined.h), which then is counted in their stead. A session ticket that comes when the first request is on its
- * way looks like its answer, which then comes too early.
+ * way looks like its answer, which then comes too early. Before TLS 1.3 the server's certificate is in the clear: what the server sends
+ * up to the client's turn is kept for the handshake's sample.
  */
 #ifndef MESHLENS_TLS_H
 #define MESHLENS_TLS_H
@@ -24,6 +25,7 @@ FRAMED_PROTOCOL(tls, PROTOCOL_TLS, 1)
 #define TLS_RANDOM_AT 11
 #define TLS_HELLO_BYTES 44 /* up to the length of the session's id */
 #define TLS_EXTENSIONS 24
+#define TLS_FLIGHT_BYTES 1024
 #define TLS_NAME_BYTES 128
 #define TLS_SHORT 19 /* an encrypted alert: two bytes, their type, and the tag */
 #define TLS_FINISHED_256 53 /* an encrypted Finished: header, hash, type and tag */
@@ -41,7 +43,7 @@ enum tls_record { TLS_CHANGE = 20, TLS_ALERT, TLS_HANDSHAKE, TLS_DATA };
 /* conn->ways[0].flags */
 enum tls_seen { TLS_ASKED = 1, TLS_ANSWERED = 2, TLS_SINCE_1_3 = 4, TLS_SECURE = 8, TLS_UNFINISHED = 16 };
 
-enum tls_step { TLS_NOTHING, TLS_ASK, TLS_KEEP_ANSWER, TLS_END, TLS_ANSWER };
+enum tls_step { TLS_NOTHING, TLS_ASK, TLS_KEEP_ANSWER, TLS_FOLLOW, TLS_END, TLS_ANSWER };
 
 struct tls_hello {
 	u64 began_ns;
@@ -52,6 +54,15 @@ struct tls_hello {
 };
 
 CONN_STORE(l7_tls, struct tls_hello)
+
+/* What the server sent behind the head of its ServerHello, before TLS 1.3; the room beyond lets the verifier see that nothing overflows. */
+struct tls_flight {
+	u32 bytes;
+	u32 ended; /* what comes is not in one piece with it */
+	u8 data[2 * TLS_FLIGHT_BYTES];
+};
+
+CONN_STORE(l7_tls_flight, struct tls_flight)
 
 static __always_inline enum match tls_match(struct conn *conn, volatile struct framed *f)
 {
@@ -158,7 +169,8 @@ static __always_inline u32 tls_step(struct conn *conn, void *sk, volatile struct
 	if (kind == TLS_HANDSHAKE)
 		return (seen == TLS_ASKED || (seen & TLS_SINCE_1_3 && !(seen & TLS_SECURE))) && head_u8(f, 5) == 2 ?
 			       TLS_KEEP_ANSWER : /* the last one counts: the first may ask for another ClientHello */
-			       TLS_NOTHING;
+		       seen == (TLS_ASKED | TLS_ANSWERED) ? TLS_FOLLOW :
+							    TLS_NOTHING;
 	if (seen & TLS_ASKED && !(seen & TLS_SECURE)) {
 		if (kind == TLS_ALERT && length == 2 && head_u8(f, 5) == 2) {
 			f->scratch[4] = head_u8(f, 6);
@@ -166,6 +178,8 @@ static __always_inline u32 tls_step(struct conn *conn, void *sk, volatile struct
 											     OUTCOME_CLIENT_ERROR;
 			return f->request ? TLS_END : TLS_ANSWER;
 		}
+		if (!f->request && kind == TLS_CHANGE && seen == (TLS_ASKED | TLS_ANSWERED))
+			return TLS_FOLLOW; /* the session goes on: what follows is encrypted */
 		if (!f->request || !(seen & TLS_ANSWERED) || (kind == TLS_CHANGE && seen & TLS_SINCE_1_3))
 			return TLS_NOTHING;
 		if (kind == TLS_DATA && (length == TLS_SHORT || length == TLS_SHORT + TLS_PADDING))
@@ -224,10 +238,58 @@ static __always_inline void tls_remember(struct conn *conn, void *sk, volatile s
 	l7_hellos.update(&key, &now);
 }
 
+/* Keeps the record in *f*, of the first one what lies behind its head. */
+static __always_inline void tls_keep(volatile struct tls_flight *flight, volatile struct framed *f, bool first)
+{
+	u64 at = first ? 0 : flight->bytes, head = f->have < f->length ? f->have : f->length, rest;
+
+	asm volatile("%0 &= 1023" : "+r"(at));
+	if (!first) {
+		bpf_probe_read_kernel((void *)&flight->data[at], FRAME_HEAD_BYTES, (void *)f->head);
+		at += head;
+	}
+	f->rest = TLS_FLIGHT_BYTES;
+	rest = rest_in_reach(f);
+	f->rest = 0;
+	flight->ended = head + rest < f->length || at + rest >= TLS_FLIGHT_BYTES;
+	if (at < TLS_FLIGHT_BYTES && rest) {
+		if (rest > TLS_FLIGHT_BYTES - 1 - at)
+			rest = TLS_FLIGHT_BYTES - 1 - at;
+		asm volatile("%0 &= 1023" : "+r"(at));
+		asm volatile("%0 &= 1023" : "+r"(rest));
+		if (!bpf_probe_read_user((void *)&flight->data[at], rest, (void *)(f->view.at + f->have - f->before)))
+			at += rest;
+		else
+			flight->ended = 1;
+	}
+	flight->bytes = at < TLS_FLIGHT_BYTES ? at : TLS_FLIGHT_BYTES - 1;
+}
+
+/* A record of the server's that follows its ServerHello, before TLS 1.3. */
+static __always_inline void tls_follow(void *sk, volatile struct framed *f)
+{
+	volatile struct tls_flight *flight = l7_tls_flight_of(sk, false);
+
+	if (flight && !flight->ended)
+		tls_keep(flight, f, false);
+}
+
+/* What the sample of the handshake may have beyond the ServerHello. */
+static __always_inline void tls_rest(void *sk, volatile struct framed *f)
+{
+	struct tls_flight *flight = l7_tls_flight_of(sk, false);
+
+	if (!flight)
+		return;
+	f->rest_at = (u64)flight->data;
+	f->rest = flight->bytes;
+}
+
 static __always_inline u32 tls_message(struct conn *conn, void *sk, volatile struct framed *f)
 {
 	volatile struct follower *way = &conn->ways[0];
 	u32 kind = head_u8(f, 0), length = head_be16(f, 3), want;
+	volatile struct tls_flight *flight;
 	struct tls_hello *hello;
 
 	if (kind < TLS_CHANGE || kind > TLS_DATA || head_u8(f, 1) != 3 || head_u8(f, 2) > 4 || !length || length > TLS_MOST)
@@ -247,7 +309,9 @@ static __always_inline u32 tls_message(struct conn *conn, void *sk, volatile str
 		framed_request(conn, sk, f, kind == TLS_HANDSHAKE ? tls_endpoint(f) : endpoint_of(PROTOCOL_TLS));
 		return FRAME_DONE;
 	}
-	if (f->settled == TLS_NOTHING)
+	if (f->settled == TLS_FOLLOW)
+		tls_follow(sk, f);
+	if (f->settled == TLS_NOTHING || f->settled == TLS_FOLLOW)
 		return FRAME_DONE;
 	hello = l7_tls_of(sk, true);
 	if (!hello)
@@ -260,16 +324,22 @@ static __always_inline u32 tls_message(struct conn *conn, void *sk, volatile str
 		hello->began_ns = f->began;
 		hello->bytes = f->have < f->length ? f->have : f->length;
 		bpf_probe_read_kernel(hello->answer, FRAME_HEAD_BYTES, (void *)f->head);
+		flight = way->flags & TLS_SINCE_1_3 ? NULL : l7_tls_flight_of(sk, true);
+		if (flight)
+			tls_keep(flight, f, true);
 		return FRAME_DONE;
 	}
 	if (!(way->flags & TLS_SECURE) && way->flags & TLS_ASKED)
 		way->flags |= kind == TLS_DATA && !tls_is_finished(way, length) ? TLS_SECURE | TLS_UNFINISHED : TLS_SECURE;
 	f->scratch[0] = f->settled;
-	if (f->scratch[0] == TLS_END)
+	if (f->scratch[0] == TLS_END) {
 		tls_recall(hello, f, false);
+		tls_rest(sk, f);
+	}
 	framed_response(conn, sk, f, f->scratch[3], f->scratch[4]);
 	if (f->scratch[0] == TLS_END)
 		tls_recall(hello, f, true);
+	f->rest = f->rest_at = 0;
 	return FRAME_DONE;
 }
 

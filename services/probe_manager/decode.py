@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 SERIES_KEY: Final = struct.Struct("<IIBBBBHHQ16s")
 SERIES_SUMS: Final = struct.Struct("<4Q")
 SERIES_VALUE_BYTES: Final = SERIES_SUMS.size + 4 * BUCKETS
-SAMPLE: Final = struct.Struct("<6Q4I2H4B2H4x16s256s128s")
+SAMPLE: Final = struct.Struct("<6Q4I2H4B2H4x16s256s")
+"""The head of the response stands behind: in 128 bytes, or in as many as it takes of the few answers that tell more."""
 CONTROL: Final = struct.Struct("<QQQII")
 CAUSES: Final = {
     0: "series_full",
@@ -88,8 +89,8 @@ def decode_sample(record: bytes, to_unix_ns: int) -> Sample:
     (
         observed, endpoint, duration, request_bytes, response_bytes, connection,
         instance, peer, offset, thread, status, port, role, protocol, outcome, why,
-        request_head_bytes, response_head_bytes, remote, request, response,
-    ) = SAMPLE.unpack(record)  # fmt: skip
+        request_head_bytes, response_head_bytes, remote, request,
+    ) = SAMPLE.unpack_from(record)  # fmt: skip
     return Sample(
         observed + to_unix_ns,
         instance,
@@ -109,7 +110,7 @@ def decode_sample(record: bytes, to_unix_ns: int) -> Sample:
         thread,
         _WHY[why],
         request[:request_head_bytes],
-        response[:response_head_bytes],
+        record[SAMPLE.size : SAMPLE.size + response_head_bytes],
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import uuid
 from collections import OrderedDict
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -23,6 +23,9 @@ from shared.protocols._collapse import cover
 from shared.protocols._dotted import collapsed_name, masked_name, shown_name
 from shared.protocols._kafka_errors import NORMAL, error_name, error_outcome
 from shared.protocols._kafka_walk import SIZE_LIMIT, Header, Part, request_header, request_parts, response_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 RESPONSE_LIMIT: Final = 1 << 30
 RESPONSE_HEADER: Final = 8
@@ -48,6 +51,8 @@ ANSWERED: Final = {
     "high_watermark": "messaging.kafka.high_watermark",
     "base_offset": "messaging.kafka.offset",
 }
+LATEST: Final = -1
+"""The time for which ListOffsets answers with the end of a partition."""
 BATCH: Final = 61
 """Bytes of the head of a batch of records of version 2, with its number at 16 and the count of records at its end."""
 
@@ -123,9 +128,10 @@ class Kafka(WireProtocol):
         code = 0
         if _answers(response, header):
             answered = _found(list(response_parts(response, header)))
+            code = _read_response(header, asked, answered, attributes)
             if header.api.name == "Metadata":
                 self._learn(answered)
-            code = _read_response(header, asked, answered, attributes)
+                _replicas(response, answered.parts, attributes)
             outcome = error_outcome(code)
         return Parsed(
             name=name,
@@ -267,8 +273,8 @@ def _read_response(header: Header, asked: _Found, answered: _Found, attributes: 
             attributes[word] = value
     if api == "Fetch":
         _lag(asked, answered, attributes)
-    if api == "Metadata":
-        _replicas(answered.parts, attributes)
+    if api == "ListOffsets":
+        _end(asked, answered, attributes)
     if code not in NORMAL:
         attributes["error.type"] = error_name(code)
     if code:
@@ -278,31 +284,73 @@ def _read_response(header: Header, asked: _Found, answered: _Found, attributes: 
 
 def _lag(asked: _Found, answered: _Found, attributes: dict[str, str | int]) -> None:
     """
-    Add how far behind the end the first partition was read, when both sides tell of the same one.
+    Add how far behind the end was read: of the partition that lags most, of those that both sides tell of.
     """
-    offset, mark = asked.first.get("offset"), answered.first.get("high_watermark")
-    if not isinstance(offset, int):
+    offsets = {place: fields["offset"] for place, fields in _partitions(asked.parts) if "offset" in fields}
+    if not offsets:
         return
-    attributes["messaging.kafka.fetch.offset"] = offset
-    same = all(asked.first.get(word) == answered.first.get(word) for word in ("topic", "topic_id", "partition"))
-    if same and isinstance(mark, int) and mark >= 0 and not answered.first.get("error"):
-        attributes["messaging.kafka.lag"] = max(mark - offset, 0)
+    attributes["messaging.kafka.fetch.offset"] = next(iter(offsets.values()))
+    lags = {
+        place: max(fields["high_watermark"] - offsets[place], 0)
+        for place, fields in _partitions(answered.parts)
+        if place in offsets and fields.get("high_watermark", -1) >= 0 and not fields.get("error")
+    }
+    if lags:
+        most = max(lags, key=lags.__getitem__)
+        attributes["messaging.kafka.lag"] = lags[most]
+        attributes["messaging.kafka.lag.partition"] = most[1]
 
 
-def _replicas(parts: list[Part], attributes: dict[str, str | int]) -> None:
+def _end(asked: _Found, answered: _Found, attributes: dict[str, str | int]) -> None:
     """
-    Add how many partitions there are in the head, and how many of them lack replicas or a leader.
+    Add where the first partition ends, when that is what was asked.
     """
-    partitions = under = offline = replicas = 0
+    asks = {place for place, fields in _partitions(asked.parts) if fields.get("time") == LATEST}
+    for place, fields in _partitions(answered.parts):
+        if place in asks and fields.get("offset", -1) >= 0 and not fields.get("error"):
+            attributes["messaging.kafka.end_offset"] = fields["offset"]
+            return
+
+
+def _partitions(parts: list[Part]) -> Iterator[tuple[tuple[bytes, int], dict[str, int]]]:
+    """
+    Yield each partition, by its topic's name or id and its number, with its own numbers as far as the head goes.
+    """
+    topic, number, fields = b"", -1, dict[str, int]()
     for part in parts:
-        if part.kind == "count" and part.name == "replicas" and isinstance(part.value, int):
-            partitions += 1
+        if part.name in ("topic", "topic_id", "partition") and part.kind != "count":
+            if fields:
+                yield (topic, number), fields
+            fields = {}
+        if part.name in ("topic", "topic_id") and isinstance(part.value, bytes):
+            topic, number = part.value, -1
+        elif part.name == "partition" and isinstance(part.value, int):
+            number = part.value
+        elif number >= 0 and part.kind in ("i16", "i64") and isinstance(part.value, int):
+            fields.setdefault(part.name, part.value)
+    if fields:
+        yield (topic, number), fields
+
+
+def _replicas(response: bytes, parts: list[Part], attributes: dict[str, str | int]) -> None:
+    """
+    Add how many partitions there are in the head, how many of them lack replicas or a leader, and whether it is cut.
+    """
+    partitions = under = offline = replicas = leader = 0
+    for part in parts:
+        if not isinstance(part.value, int):
+            continue
+        if part.name == "leader":
+            leader = part.value
+        elif part.kind == "count" and part.name == "replicas":
             replicas = part.value
-        elif part.kind == "count" and part.name == "isr" and isinstance(part.value, int):
+        elif part.kind == "count" and part.name == "isr":
+            partitions += 1
             under += part.value < replicas
-        elif part.name == "leader":
-            offline += part.value == -1
+            offline += leader == -1
     if partitions:
         attributes["messaging.kafka.partitions"] = partitions
         attributes["messaging.kafka.partitions.under_replicated"] = under
         attributes["messaging.kafka.partitions.offline"] = offline
+    if len(response) < 4 + int.from_bytes(response[:4], "big"):
+        attributes["messaging.kafka.partitions.cut"] = 1

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import struct
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,12 +62,45 @@ def test_a_sample_has_its_heads_cut_to_what_was_read() -> None:
     """
     record = SAMPLE.pack(
         1000, 5, 6, 7, 8, 9, 1, 2, 3, 4, 404, 80, Role.CLIENT, Protocol.DNS, Outcome.CLIENT_ERROR, 2, 3, 2,
-        LOOPBACK, b"abcdef", b"uvw",
+        LOOPBACK, b"abcdef",
     )  # fmt: skip
-    found = decode_sample(record, 50_000)
+    found = decode_sample(record + b"uvw".ljust(128, b"\0"), 50_000)
 
     assert (51_000, b"abc", b"uv", "failed") == (found.observed_ns, found.request, found.response, found.why)
     assert (9, 3, 4, 404, Protocol.DNS) == (found.connection, found.offset, found.thread, found.status, found.protocol)
+
+
+@pytest.mark.parametrize("length", [1, 129, 4096])
+def test_a_long_sample_has_the_whole_of_its_response(length: int) -> None:
+    """
+    The record ends where the response's head does, however long that is.
+    """
+    response = (bytes(range(256)) * 17)[:length]
+    record = SAMPLE.pack(
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+        7,
+        8,
+        9,
+        10,
+        0,
+        9092,
+        Role.SERVER,
+        Protocol.KAFKA,
+        Outcome.OK,
+        1,
+        6,
+        length,
+        LOOPBACK,
+        b"asked!",
+    )
+    found = decode_sample(record + response, 0)
+
+    assert (b"asked!", response) == (found.request, found.response)
 
 
 def test_losses_are_the_difference_of_two_readings() -> None:

@@ -97,6 +97,48 @@ def test_the_lag_is_what_lies_between_offset_and_high_watermark() -> None:
     assert 500 == parsed.attributes["messaging.kafka.fetch.max_wait_ms"]
 
 
+def test_the_lag_is_that_of_the_partition_that_lags_most() -> None:
+    """
+    Of several partitions the one farthest behind is told, by its number; one that failed has no lag.
+    """
+    asked_for = b"".join(struct.pack("!iqi", number, 1000, 99) for number in (0, 4, 7, 9))
+    request = asked(
+        1, 4, struct.pack("!iiiibi", -1, 500, 1, 9, 0, 1) + text(b"orders") + struct.pack("!i", 4) + asked_for
+    )
+    marks = [(0, 0, 1042), (4, 0, 1500), (7, 0, 990), (9, 6, 9999)]
+    told = b"".join(struct.pack("!ihqqii", number, error, mark, mark, 0, 0) for number, error, mark in marks)
+    response = answered(struct.pack("!ii", 0, 1) + text(b"orders") + struct.pack("!i", 4) + told)
+
+    for parsed in (PROTOCOL.parse(request, response), PROTOCOL.parse(*PROTOCOL.mask(request, response))):
+        assert (500, 4) == tuple(parsed.attributes[f"messaging.kafka.lag{word}"] for word in ("", ".partition"))
+
+
+@pytest.mark.parametrize(("time", "end"), [(-1, 4711), (-2, None)])
+def test_the_end_of_a_partition_is_what_was_asked_as_the_latest(time: int, end: int | None) -> None:
+    """
+    ListOffsets tells where a partition ends, but not when its beginning was asked.
+    """
+    request = asked(2, 1, struct.pack("!ii", -1, 1) + text(b"orders") + struct.pack("!iiq", 1, 3, time))
+    response = answered(struct.pack("!i", 1) + text(b"orders") + struct.pack("!iihqq", 1, 3, 0, -1, 4711))
+
+    assert end == PROTOCOL.parse(request, response).attributes.get("messaging.kafka.end_offset")
+
+
+def test_metadata_that_is_cut_says_so() -> None:
+    """
+    Partitions whose replicas are not all there are not counted, and that there are more is told.
+    """
+    partitions = partition(0, 1, 3, 3) + partition(0, -1, 3, 2) + partition(0, 1, 3, 1)
+    topic = struct.pack("!h", 0) + text(b"orders") + b"\0" + struct.pack("!i", 3) + partitions
+    broker = struct.pack("!ii", 1, 1) + text(b"kafka-1") + struct.pack("!ih", 9092, -1)
+    request, response = asked(3, 1, struct.pack("!i", -1)), answered(broker + struct.pack("!ii", 1, 1) + topic)
+    words = ("", ".under_replicated", ".offline", ".cut")
+
+    for length, expected in {0: (3, 2, 1, None), 9: (2, 1, 1, 1), 70: (1, 0, 0, 1)}.items():
+        found = PROTOCOL.parse(request, response[: len(response) - length]).attributes
+        assert expected == tuple(found.get(f"messaging.kafka.partitions{word}") for word in words)
+
+
 def partition(error: int, leader: int, replicas: int, isr: int) -> bytes:
     """
     Return a partition of a Metadata response of version 1.
