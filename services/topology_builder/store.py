@@ -223,7 +223,7 @@ class Store:
         """
         Make a table and attach it: unlike `partition of`, that does not wait for readers of the parent.
         """
-        schema = "public" if partition.parent in ("losses", "packet_drops") else "topology"
+        schema = "public" if partition.parent in rollup.LISTS else "topology"
         start, end = at(partition.start_ns).isoformat(), at(partition.end_ns).isoformat()
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(QUERIES["lock_partitions"])
