@@ -19,7 +19,7 @@ from services.probe_manager.kernel import Kernel
 from services.probe_manager.unanswered import QUERY
 from shared.histogram import BUCKETS, bucket_of
 from shared.messages.kernel import OVERFLOW_ENDPOINT, Outcome, Protocol, Role
-from tests.compiled import COMPILED
+from tests.compiled import SharedKernel
 
 RECORDS: Final = (SOURCES / "include" / "records.h").read_text(encoding="utf-8")
 PRIME: Final = 0x100000001B3
@@ -154,7 +154,8 @@ def test_every_probe_loads(path: Path) -> None:
     """
     The kernel's verifier accepts every probe, attaches it, and says how many instructions it has walked.
     """
-    kernel = Kernel(Path(f"/sys/fs/bpf/meshlens-test-load-{path.stem}"), {}, {}, COMPILED)
+    pins = Path(f"/sys/fs/bpf/meshlens-test-load-{os.getpid()}-{path.stem}")
+    kernel = SharedKernel(pins)
     try:
         for needed in ("listen_queue", "tcp_connections"):
             if path.stem != needed:
@@ -166,4 +167,4 @@ def test_every_probe_loads(path: Path) -> None:
 
     assert loaded.hook
     assert all(0 < figure.instructions < 1_000_000 for figure in figures)
-    assert not Path(f"/sys/fs/bpf/meshlens-test-load-{path.stem}").exists()
+    assert not pins.exists()

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from services.probe_manager.assembly import SOURCES, assemble, parts
-from services.probe_manager.kernel import Kernel
-from tests.compiled import COMPILED
+from tests.compiled import SharedKernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +82,7 @@ def test_no_loop_is_fallen_into(path: Path, flags: list[str]) -> None:
     """
     Verifiers before 6.4 refuse the compiler's way of turning some loops (`back-edge from insn`).
     """
-    kernel = Kernel(Path(f"/sys/fs/bpf/meshlens-test-portable-{os.getpid()}"), {}, {}, COMPILED)
+    kernel = SharedKernel(Path(f"/sys/fs/bpf/meshlens-test-portable-{os.getpid()}"))
     try:
         functions: dict[str, bytes] = {}
         for part in filter(None, parts(assemble(path))):

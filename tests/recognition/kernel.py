@@ -23,7 +23,8 @@ from services.probe_manager.kernel import Kernel
 from shared.errors import Malformed
 from shared.messages.kernel import Protocol, Role
 from shared.protocols import protocols
-from tests.kernel.l7.lab import DEFINES, SCOPE_TREE, Lab
+from tests.compiled import SharedKernel
+from tests.kernel.l7.lab import SCOPE_TREE, Lab
 from tests.recognition.measure import Matrix
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def kernel_side(examples: list[Example], *, fallback: bool = False) -> Matrix:
     """
     Return what the kernel side takes each of the examples for.
     """
-    kernel = Kernel(Path(f"/sys/fs/bpf/meshlens-test-recognition-{os.getpid()}"), DEFINES, {})
+    kernel = SharedKernel(Path(f"/sys/fs/bpf/meshlens-test-recognition-{os.getpid()}"))
     counts: Counter[tuple[str, Protocol, Protocol]] = Counter()
     try:
         kernel.load("process_lifetime")

@@ -16,7 +16,7 @@ import pytest
 from services.probe_manager import l4, scope
 from services.probe_manager.kernel import Kernel
 from services.probe_manager.procfs import Watch
-from tests.compiled import COMPILED
+from tests.compiled import SharedKernel
 from tests.kernel.family import ended
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def loaded() -> Iterator[Kernel]:
     """
     The probes, compiled and attached once for all tests here.
     """
-    kernel = Kernel(Path(f"/sys/fs/bpf/meshlens-test-l4-{os.getpid()}"), {}, {}, COMPILED)
+    kernel = SharedKernel(Path(f"/sys/fs/bpf/meshlens-test-l4-{os.getpid()}"))
     try:
         for probe in PROBES:
             kernel.load(probe)

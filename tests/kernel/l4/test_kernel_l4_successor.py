@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.probe_manager.kernel import Kernel
 from shared.messages.kernel import Role
-from tests.compiled import COMPILED
+from tests.compiled import SharedKernel
 
 if TYPE_CHECKING:
     from tests.kernel.l4.conftest import Lab
@@ -39,7 +38,7 @@ def test_nothing_is_missed_while_nobody_looks(lab: Lab) -> None:
     What was opened, sent, started and ended while no probe-manager ran is told to its successor.
     """
     pins = Path(f"/sys/fs/bpf/meshlens-test-l4-successor-{os.getpid()}")
-    kernel = Kernel(pins, {}, {}, COMPILED)
+    kernel = SharedKernel(pins)
     try:
         for probe in lab.probes:
             kernel.load(probe)
@@ -51,7 +50,7 @@ def test_nothing_is_missed_while_nobody_looks(lab: Lab) -> None:
         first.tick()
         kernel.close(remove=False)
         program.ask("5")
-        kernel = Kernel(pins, {}, {}, COMPILED)
+        kernel = SharedKernel(pins)
         adopted = kernel.adopted
         for probe in lab.probes:
             kernel.load(probe)

@@ -4,8 +4,6 @@ The probes on each of their two sets of hooks, and a laboratory for each test.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import functools
 import os
 import shutil
@@ -18,9 +16,9 @@ import pytest
 from services.probe_manager.btf import Btf
 from services.probe_manager.kernel import Kernel
 from services.probe_manager.loaded import FALLBACK, PREFERRED
-from tests.compiled import COMPILED
+from tests.compiled import SharedKernel
 from tests.conftest import BTF
-from tests.kernel.l7.lab import DEFINES, SCOPE_TREE, Lab
+from tests.kernel.l7.lab import SCOPE_TREE, Lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,17 +44,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
 
 
-@contextlib.contextmanager
-def alone(word: str) -> Iterator[None]:
-    """
-    Wait until no other worker is in a block with the same *word*: what one compiles, all find.
-    """
-    COMPILED.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (COMPILED.parent / f"{word}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def sweep() -> None:
     """
     Detach what a run that was killed has left: its hooks would cost everybody.
@@ -80,9 +67,7 @@ def kernels() -> Iterator[Callable[[str], Kernel]]:
     def of(variant: str) -> Kernel:
         if variant not in made:
             pins = PINS / f"meshlens-test-l7-{os.getpid()}-{variant}"
-            kernel = made[variant] = Kernel(pins, DEFINES, {}, COMPILED, chosen_protocols())
-            with alone(variant):
-                kernel.prepare("socket_l7", fallback=variant == FALLBACK)
+            kernel = made[variant] = SharedKernel(pins, chosen_protocols())
             kernel.load("process_lifetime")
             assert variant == kernel.load("socket_l7", fallback=variant == FALLBACK).variant
             kernel.map("scope_kinds").write(bytes(4), struct.pack("<I", SCOPE_TREE))

@@ -42,7 +42,6 @@ REST_S: Final = DEADLINE_S / 10
 PARTING_S: Final = 5.0
 """What has not ended by itself so long after it was asked to is killed."""
 SCOPE_TREE: Final = 1
-DEFINES: Final = {"ENDPOINT_LIMIT": 101, "SERIES_LIMIT": 512, "RESERVOIR_MASK": (1 << 20) - 1}
 HELD: Final = ("instances", "families", "l7_series_0", "l7_series_1", "l7_endpoints", "l7_dns")
 """Maps that are emptied after each test."""
 GATE: Final = 'read go; exec "$0" "$@"'

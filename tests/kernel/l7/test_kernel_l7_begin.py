@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from services.probe_manager.kernel import Kernel
 from shared.messages.kernel import Protocol
-from tests.compiled import COMPILED
-from tests.kernel.l7.lab import DEFINES, SCOPE_TREE, Lab, requests_of
+from tests.compiled import SharedKernel
+from tests.kernel.l7.lab import SCOPE_TREE, Lab, requests_of
 from tests.kernel.l7.test_kernel_l7_framed import query, receive, server
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def begun() -> Iterator[Lab]:
     """
     A laboratory with a probe that has only begun.
     """
-    kernel = Kernel(Path(f"/sys/fs/bpf/meshlens-test-begin-{os.getpid()}"), DEFINES, {}, COMPILED)
+    kernel = SharedKernel(Path(f"/sys/fs/bpf/meshlens-test-begin-{os.getpid()}"))
     try:
         kernel.begin("process_lifetime")
         kernel.begin("socket_l7")

@@ -14,12 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from services.probe_manager.kernel import Kernel
 from services.probe_manager.unanswered import swept, to_sweep
 from shared.messages.kernel import Outcome, Protocol
-from tests.compiled import COMPILED
+from tests.compiled import SharedKernel
 from tests.kernel.l7.conftest import chosen_protocols
-from tests.kernel.l7.lab import DEADLINE_S, DEFINES, Lab, free_port, requests_of
+from tests.kernel.l7.lab import DEADLINE_S, Lab, free_port, requests_of
 
 pytestmark = pytest.mark.kernel
 
@@ -132,11 +131,9 @@ def test_an_unknown_protocol_is_still_measured(lab: Lab) -> None:
 HOLDER = """
 import os, struct, sys
 from pathlib import Path
-from services.probe_manager.kernel import Kernel
-from tests.compiled import COMPILED
+from tests.compiled import SharedKernel
 from tests.kernel.l7.conftest import chosen_protocols
-from tests.kernel.l7.lab import DEFINES
-kernel = Kernel(Path(sys.argv[1]), DEFINES, {}, COMPILED, chosen_protocols())
+kernel = SharedKernel(Path(sys.argv[1]), chosen_protocols())
 kernel.load("process_lifetime"); kernel.load("socket_l7")
 kernel.map("scope_kinds").write(bytes(4), struct.pack("<I", 1))
 print(kernel.adopted, flush=True)
@@ -156,7 +153,7 @@ def test_counting_goes_on_while_the_watcher_is_dead() -> None:
     first = watcher()
     assert first.stdout is not None
     said = first.stdout.readline()
-    kernel = Kernel(pins, DEFINES, {}, COMPILED, chosen_protocols())
+    kernel = SharedKernel(pins, chosen_protocols())
     lab = Lab(kernel)
     try:
         port = lab.serve("while True:\n    c, _ = listener.accept()\n    while c.recv(100): c.send(b'answer')\n")

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from services.probe_manager.kernel import Kernel
-from tests.kernel.l7.lab import DEFINES, SCOPE_TREE, Lab
+from tests.compiled import DEFINES
+from tests.kernel.l7.lab import SCOPE_TREE, Lab
 from tests.kernel.l7.secure import Secure
 from tests.kernel.languages.measure import LANGUAGES, TIMES, Language, Seen, Servers, UnavailableError, measure, missing
 
