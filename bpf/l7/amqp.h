@@ -7,7 +7,7 @@
  * A method that asks is answered on its channel, by its -ok or by a Close whose reply code is the status; with no-wait it is one-way.
  * So are publications, acknowledgements, deliveries and returned messages; heartbeats, content headers and bodies are only bytes. On
  * a channel that confirms (amqp_confirms.h), publications are answered by the broker's Ack or Nack of their number. The endpoint is
- * the method with its queue or exchange, or with exchange and routing key, ids collapsed.
+ * the method with its queue or exchange, or with exchange and routing key, ids collapsed; what was delivered before has its own.
  */
 #ifndef MESHLENS_AMQP_H
 #define MESHLENS_AMQP_H
@@ -21,6 +21,7 @@ FRAMED_PROTOCOL(amqp, PROTOCOL_AMQP, 1)
 #define AMQP_HEADER 8
 #define AMQP_TURNS 2
 #define AMQP_GREETING 0x414d515000000901ULL
+#define AMQP_AGAIN 0x10000 /* beside a method: the message was delivered before */
 
 static __always_inline u32 amqp_method(volatile struct framed *f)
 {
@@ -180,12 +181,25 @@ static __always_inline void amqp_judge(volatile struct framed *f)
 		f->scratch[AMQP_OUTCOME] = OUTCOME_SERVER_ERROR;
 }
 
+/* Whether a message that is delivered, or that was asked for, was delivered before: a bit behind its number. */
+static __always_inline bool amqp_again(volatile struct framed *f, u32 method)
+{
+	u32 at = AMQP_ARGUMENTS + 8;
+
+	if (method == AMQP(60, 60))
+		at += 1 + head_u8(f, AMQP_ARGUMENTS);
+	else if (method != AMQP(60, 71))
+		return false;
+	return at + 1 < f->length && at < f->have && head_u8(f, at) & 1;
+}
+
 static __always_inline void amqp_name(volatile struct framed *f)
 {
 	u32 at, routed = f->scratch[AMQP_METHOD] == AMQP(60, 40) || f->scratch[AMQP_METHOD] == AMQP(60, 50) ||
 			 f->scratch[AMQP_METHOD] == AMQP(60, 60);
 
-	f->scratch[AMQP_HASH] = mix(mix(HASH_START, PROTOCOL_AMQP), f->scratch[AMQP_METHOD]);
+	f->scratch[AMQP_HASH] = mix(mix(HASH_START, PROTOCOL_AMQP),
+				    f->scratch[AMQP_METHOD] | (amqp_again(f, f->scratch[AMQP_METHOD]) ? AMQP_AGAIN : 0));
 	f->scratch[AMQP_AT] = amqp_names(f, f->scratch[AMQP_METHOD]);
 	for (u32 i = 0; i < 2; i++) {
 		if (!f->scratch[AMQP_AT] || (i && !routed))
@@ -276,6 +290,8 @@ static __always_inline u32 amqp_take(struct conn *conn, void *sk, volatile struc
 	if (pipeline) {
 		index--;
 		asm volatile("%0 &= 255" : "+r"(index));
+		if (f->settled == AMQP_ANSWER && amqp_again(f, f->scratch[AMQP_METHOD]))
+			pipeline->requests[index].endpoint = endpoint_of(mix(pipeline->requests[index].endpoint, AMQP_AGAIN));
 		framed_finish(conn, f, &pipeline->requests[index], f->scratch[AMQP_OUTCOME], f->scratch[AMQP_STATUS]);
 	}
 	if (f->settled == AMQP_TELL)

@@ -59,6 +59,10 @@ BLOCKED: Final = (10, 60)
 NACK: Final = (60, 120)
 ROUTED: Final = {(60, 40): 2, RETURN: 2, (60, 60): 0}
 """Methods with exchange and routing key, and the bytes before what stands in front of them."""
+DELIVER: Final = (60, 60)
+GET, GET_OK = (60, 70), (60, 71)
+AGAIN: Final = {DELIVER: "Redeliver", GET: "Basic.GetAgain"}
+"""What is done when the message was delivered before."""
 PUSHED: Final = frozenset(((60, 60), (10, 61), (60, 80), (60, 120)))
 SERVERS_FAULTS: Final = frozenset((320, 506, 540, 541, 311, 402))
 """Reply codes that are not the client's: forced close, no resources, not implemented, internal error."""
@@ -116,7 +120,8 @@ class Amqp(WireProtocol):
         greeting = request.startswith(GREETING)
         if request and not greeting and (asked is None or asked.method == (0, 0)):
             raise Malformed("amqp: no method")
-        name = "Connection.Start" if greeting else _named(request, asked, attributes) if asked else ""
+        again = _again(request, asked) or _again(response, answered)
+        name = "Connection.Start" if greeting else _named(request, asked, attributes, again=again) if asked else ""
         status, outcome = 0, Outcome.OK if response else Outcome.NO_RESPONSE
         if answered is not None:
             status, outcome = _judged(response, answered)
@@ -209,8 +214,26 @@ def _word(word: bytes) -> str:
     return ID if len(word) > 1 or word.isdigit() else "*"  # which is what covers one letter, and a pattern of its own
 
 
-def _named(head: bytes, frame: Frame, attributes: dict[str, str | int]) -> str:
+def _redelivered_at(head: bytes, frame: Frame) -> int:
+    """
+    Return where the method says whether the message was delivered before, -1 when it does not, or that is not there.
+    """
+    at = frame.start + 19
+    if frame.method == DELIVER:
+        at = _short(head, frame.start + 11, frame)[1] + 8
+    return at if frame.method in (DELIVER, GET_OK) and at < min(frame.end - 1, len(head)) else -1
+
+
+def _again(head: bytes, frame: Frame | None) -> bool:
+    at = _redelivered_at(head, frame) if frame else -1
+    return at >= 0 and bool(head[at] & 1)
+
+
+def _named(head: bytes, frame: Frame, attributes: dict[str, str | int], *, again: bool) -> str:
     verb = METHODS[frame.method]
+    if again and frame.method in AGAIN:
+        verb = AGAIN[frame.method]
+        attributes["messaging.rabbitmq.message.redelivered"] = 1
     attributes["messaging.operation.name"] = verb
     places = _names(head, frame)
     if not places or any(end > len(head) for _, end in places):
@@ -246,6 +269,8 @@ def _mask(head: bytes) -> bytes:
         if frame.method == RETURN or frame.method == (60, 60):
             at = frame.start + 11 + ROUTED[frame.method]
             out[at : at + 1] = head[at : at + 1]
+        if (at := _redelivered_at(head, frame)) >= 0:
+            out[at] = head[at] & 1
         for start, end in _names(head, frame):
             if start > len(head):
                 continue

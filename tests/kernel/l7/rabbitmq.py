@@ -33,9 +33,9 @@ class RabbitMq:
     A running server, which each test puts in scope when it wants to.
     """
 
-    def __init__(self, pid: int, port: int, settings: dict[str, str], user: dict[str, Any]) -> None:
+    def __init__(self, pid: int, ports: tuple[int, int], settings: dict[str, str], user: dict[str, Any]) -> None:
         self.pid: Final = pid
-        self.port: Final = port
+        self.port, self.secure = ports
         self._settings: Final = settings
         self._user: Final = user
 
@@ -55,27 +55,32 @@ class RabbitMq:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[RabbitMq]:
+def running(certificate: Path | None = None, key: Path | None = None) -> Iterator[RabbitMq]:
     """
-    Run RabbitMQ until the block ends, as its own user.
+    Run RabbitMQ until the block ends, as its own user; with a certificate it speaks TLS too, on a port of its own.
     """
     if not (BIN / "rabbitmq-server").exists() or os.geteuid() != 0:
         pytest.skip("there is no rabbitmq-server, or nobody may start it: apt-get install rabbitmq-server, as root")
     folder, owner = Path(tempfile.mkdtemp(prefix="meshlens-rabbitmq-")), pwd.getpwnam("rabbitmq")
     os.chown(folder, owner.pw_uid, owner.pw_gid)
     user: dict[str, Any] = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": [], "cwd": folder}
-    port, mapper = free_port(), free_port()
+    port, secure, mapper = free_port(), free_port() if certificate else 0, free_port()
     settings = environment(folder, port, mapper)
+    if certificate:
+        words = ("cacertfile", certificate), ("certfile", certificate), ("keyfile", key)
+        lines = [f"listeners.ssl.1 = 127.0.0.1:{secure}", *(f"ssl_options.{word} = {path}" for word, path in words)]
+        with (folder / "rabbitmq.conf").open("a", encoding="ascii") as conf:
+            conf.write("\n".join(lines) + "\n")
     with (folder / "output").open("wb") as log:
         names = subprocess.Popen(["epmd", "-port", str(mapper)], env=settings, stdout=log, stderr=log, **user)
         server = subprocess.Popen([BIN / "rabbitmq-server"], env=settings, stdout=log, stderr=log, **user)
     try:
         deadline = time.monotonic() + PATIENCE_S
-        while not accepts(port):
+        while not (accepts(port) and (not secure or accepts(secure))):
             assert server.poll() is None, (folder / "output").read_text()[-2000:]
             assert time.monotonic() < deadline, (folder / "output").read_text()[-2000:]
             time.sleep(0.05)
-        yield RabbitMq(server.pid, port, settings, user)
+        yield RabbitMq(server.pid, (port, secure), settings, user)
     finally:
         for program in (server, names):
             program.terminate()

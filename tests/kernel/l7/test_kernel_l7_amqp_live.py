@@ -201,6 +201,51 @@ def test_deliveries_and_their_acknowledgements(lab: Lab, server: RabbitMq) -> No
     assert {} == lab.lost()
 
 
+def test_what_was_delivered_before_is_counted_apart(lab: Lab, server: RabbitMq) -> None:
+    """
+    Of deliveries and of gets those that the broker repeats are told from the first ones, to the unit.
+    """
+    lab.observe(server.pid, 77)
+    with contextlib.closing(server.connect()) as connection:
+        channel = connection.channel()
+        channel.queue_declare("shop.again", exclusive=True)
+        for _ in range(103):
+            channel.basic_publish("", "shop.again", b"hello")
+        taken = list[Any]()
+        channel.basic_consume("shop.again", lambda _, how, __, ___: taken.append(how), consumer_tag="one")
+        while len(taken) < 103:
+            connection.process_data_events(time_limit=1)
+        for how in taken[:41]:
+            channel.basic_reject(how.delivery_tag, requeue=True)
+        while len(taken) < 103 + 41:
+            connection.process_data_events(time_limit=1)
+        channel.basic_cancel("one")
+        channel.basic_ack(0, multiple=True)
+        assert [0] * 103 + [1] * 41 == [how.redelivered for how in taken]
+        channel.basic_publish("", "shop.again", b"hello")
+        for again in range(5):
+            how, _, _ = channel.basic_get("shop.again")
+            assert how.redelivered == bool(again)
+            channel.basic_reject(how.delivery_tag, requeue=True)
+        channel.basic_qos(prefetch_count=1)
+
+    expected = {
+        ("Queue.Declare shop.again", "OK", 0): 1,
+        ("Publish /shop.again", "OK", 0): 104,
+        ("Basic.Consume shop.again", "OK", 0): 1,
+        ("Deliver /shop.again", "OK", 0): 103,
+        ("Redeliver /shop.again", "OK", 0): 41,
+        ("Basic.Reject", "OK", 0): 41 + 5,
+        ("Basic.Cancel", "OK", 0): 1,
+        ("Basic.Ack", "OK", 0): 1,
+        ("Basic.Get shop.again", "OK", 0): 1,
+        ("Basic.GetAgain shop.again", "OK", 0): 4,
+        ("Basic.Qos", "OK", 0): 1,
+    }
+    assert expected == counted(lab, server.port, expected, 6)
+    assert {} == lab.lost()
+
+
 CONSUMER = """
 import pika, sys
 connection = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", int(sys.argv[1])))

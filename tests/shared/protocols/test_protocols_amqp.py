@@ -31,6 +31,8 @@ def short(text: bytes) -> bytes:
     [
         (method((60, 60), short(b"tag") + bytes(9) + short(b"shop") + short(b"order.77")), "Deliver shop/order.{id}",
          Outcome.OK, 0),
+        (method((60, 60), short(b"tag") + bytes(8) + b"\1" + short(b"shop") + short(b"order.77")),
+         "Redeliver shop/order.{id}", Outcome.OK, 0),
         (method((60, 50), b"\x01\x38" + short(b"NO_ROUTE") + short(b"shop") + short(b"a.b")), "Return shop/a.b",
          Outcome.CLIENT_ERROR, 312),
         (method((10, 60), short(b"low on memory")), "Connection.Blocked", Outcome.SERVER_ERROR, 0),
@@ -47,6 +49,24 @@ def test_messages_of_one_side(frame: bytes, name: str, outcome: Outcome, status:
     for head in (frame, PROTOCOL.mask(frame, b"")[0]):
         parsed = PROTOCOL.parse(head, b"")
         assert (name, outcome, status) == (parsed.name, parsed.outcome, parsed.status)
+
+
+@pytest.mark.parametrize("again", [0, 1])
+def test_what_was_delivered_before_is_told_apart(again: int) -> None:
+    """
+    Whether a message that was asked for came before is in the answer, and stays when that is masked.
+    """
+    asked = method((60, 70), b"\0\0" + short(b"orders") + b"\0")
+    answer = method((60, 71), bytes(8) + bytes([again]) + short(b"") + short(b"orders") + bytes(4))
+    name = "Basic.GetAgain orders" if again else "Basic.Get orders"
+
+    for parsed in (PROTOCOL.parse(asked, answer), PROTOCOL.parse(*PROTOCOL.mask(asked, answer))):
+        assert (name, again or None) == (
+            parsed.name,
+            parsed.attributes.get("messaging.rabbitmq.message.redelivered"),
+        )
+    assert "Basic.Get orders" == PROTOCOL.parse(asked, method((60, 72), short(b""))).name
+    assert "Basic.Get orders" == PROTOCOL.parse(asked, answer[:19]).name
 
 
 def test_a_frame_without_its_end_is_malformed() -> None:
