@@ -205,7 +205,10 @@ def chromium(program: str) -> Iterator[str]:
         yield _address(profile / "DevToolsActivePort", process)
     finally:
         process.terminate()
-        process.wait(DEADLINE_S)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(DEADLINE_S)
+        process.kill()
+        process.wait()
         _forget(profile)
 
 
