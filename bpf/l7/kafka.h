@@ -26,7 +26,6 @@ FRAMED_PROTOCOL(kafka, PROTOCOL_KAFKA, 2)
 #define KAFKA_CLIENT_BYTES 255
 #define KAFKA_LOOKED_AT 24 /* bytes of a client's id that must be text */
 #define KAFKA_NAME_BYTES 96 /* longer topics and groups do not name endpoints */
-#define KAFKA_FETCH_REST 768
 #define NS_PER_MS 1000000ULL
 
 enum kafka_key {
@@ -134,9 +133,7 @@ static __always_inline u32 kafka_length(volatile struct framed *f, u32 width)
 	}
 	f->scratch[0] = at + width;
 	length = width == 2 ? head_be16(f, at) : head_be32(f, at);
-	if (length == (width == 2 ? 0xffff : ~0U))
-		length = 0;
-	return length;
+	return length == (width == 2 ? 0xffff : ~0U) ? 0 : length;
 }
 
 static __always_inline void kafka_skip(volatile struct framed *f, u32 bytes)
@@ -357,15 +354,6 @@ static __always_inline void kafka_request(struct conn *conn, void *sk, volatile 
 		request->kind = f->scratch[3];
 }
 
-/* What tells more lies deep in answers about many partitions; behind those of a Fetch there are only records. */
-static __always_inline u32 kafka_rest(u32 kind)
-{
-	u32 place = kind & KAFKA_PLACE;
-
-	return place == KAFKA_IN_FETCH || (place == KAFKA_IN_PARTITION && kind >> KAFKA_WAIT_SHIFT) ? KAFKA_FETCH_REST :
-												      RESPONSE_REST_BYTES;
-}
-
 /* Returns how many bytes of the head it takes to find the error. */
 static __always_inline u32 kafka_response(struct conn *conn, void *sk, volatile struct framed *f)
 {
@@ -385,7 +373,7 @@ static __always_inline u32 kafka_response(struct conn *conn, void *sk, volatile 
 	elapsed = f->began - request->start_ns;
 	f->began -= wait < elapsed ? wait : elapsed;
 	f->scratch[4] = kafka_outcome(f->scratch[3]);
-	f->rest = kafka_rest(request->kind);
+	f->rest = (request->kind & KAFKA_PLACE) == KAFKA_IN_FETCH ? 768 : RESPONSE_REST_BYTES; /* behind a Fetch's there are records */
 	framed_finish(conn, f, request, f->scratch[4], f->scratch[3]);
 	return FRAME_DONE;
 }

@@ -33,7 +33,8 @@ def protocols_page() -> str:
     return page(
         "Protocols",
         "Recognised from the bytes, never from the port.\n"
-        "A connection that nobody recognises is still measured, as `tcp`.",
+        "A connection that nobody recognises is still measured, as `tcp`.\n"
+        "Which [facts](facts.md) are read from single requests, and what cannot be seen, has a page of its own.",
         table(("number", "name", "what it is", "specification", "kernel side"), lines),
     )
 
