@@ -23,13 +23,19 @@ from services.query_api.figures import (
     unix_ns,
     unpacked,
 )
+from services.query_api.rows import written
 from services.topology_builder.packing import numeric
 from shared.histogram import BUCKETS, quantile_ns, to_flat
 from shared.messages.topology import Red, Tcp
 from shared.units import S_NS
 from tests.services.query_api import shop
 
-HISTOGRAMS = st.dictionaries(st.integers(0, BUCKETS - 1), st.integers(0, 10**12 - 1), max_size=40)
+HISTOGRAMS = st.one_of(
+    *(
+        st.dictionaries(st.integers(0, BUCKETS - 1), st.integers(0, 10**digits - 1), max_size=40)
+        for digits in (4, 8, 12)  # a bucket's count takes one, two or three digits of base 10,000
+    )
+)
 
 
 @given(HISTOGRAMS)
@@ -66,6 +72,16 @@ def test_packed_histograms_are_unpacked(histogram: dict[int, int]) -> None:
 
     assert whole == {bucket: count for bucket, count in zip(buckets, counts, strict=True) if count}
     assert ((), ()) == unpacked(None) == unpacked(sent({}))
+
+
+def test_what_is_written_is_the_same_answer() -> None:
+    """
+    Figures that are kept as JSON are, inside an answer, the bytes that they would be otherwise.
+    """
+    point = Point(start=moment(0), rates=rates(shop.RED, 10.0))
+    kept = msgspec.structs.replace(point, rates=written(point.rates))
+
+    assert msgspec.json.encode(point) == msgspec.json.encode(kept)
 
 
 def test_rates_are_over_the_asked_time() -> None:
