@@ -123,7 +123,7 @@ static __always_inline u32 redis_of_channel(struct conn *conn, void *sk, volatil
 	if (at + 2 + line > f->have)
 		return f->have + 1;
 	bytes = redis_digits(f, at + 1, line - 1) + 2;
-	bytes &= -(is_equal(head_u8(f, at), '$') & (1 ^ is_equal(head_u8(f, at + 1), '-')));
+	bytes &= -(is_equal(redis_byte(f, at), '$') & (1 ^ is_equal(redis_byte(f, at + 1), '-')));
 	at += 2 + line;
 	end = at + bytes;
 	if (f->have < end && f->have < REDIS_SHOWN)
@@ -285,7 +285,7 @@ static __always_inline enum match redis_match_typed(struct conn *conn, volatile 
 	if (f->have <= bytes || bytes == 8)
 		return bytes == 8 ? MATCH_NO : MATCH_MORE;
 	f->settled = redis_typed(redis_cut(word, bytes));
-	if (!f->settled || head_u8(f, bytes + 1) == '/')
+	if (!f->settled || redis_byte(f, bytes + 1) == '/')
 		return MATCH_NO;
 	for (u64 i = 0; i < FRAME_HEAD_BYTES; i++) {
 		live &= is_below(i, f->have);
@@ -295,7 +295,7 @@ static __always_inline enum match redis_match_typed(struct conn *conn, volatile 
 	}
 	if (!length)
 		return f->have < FRAME_HEAD_BYTES ? MATCH_MORE : MATCH_NO;
-	return head_u8(f, length - 2) == '\r' ? MATCH_YES : MATCH_NO;
+	return redis_byte(f, length - 2) == '\r' ? MATCH_YES : MATCH_NO;
 }
 
 /* A command, or what a server sends unasked to a connection that was joined in the middle. */
@@ -319,7 +319,7 @@ static __always_inline enum match redis_match(struct conn *conn, volatile struct
 		return MATCH_NO;
 	if (f->have < line + 3)
 		return MATCH_MORE;
-	if (head_u8(f, line) != '\r' || head_u8(f, line + 2) != '$' || line < 2)
+	if (redis_byte(f, line) != '\r' || redis_byte(f, line + 2) != '$' || line < 2)
 		return MATCH_NO;
 	if (f->request)
 		return MATCH_YES;

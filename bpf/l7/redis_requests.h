@@ -72,7 +72,7 @@ static __always_inline u32 redis_asked(volatile struct follower *way, volatile s
 	if (!words)
 		return FRAME_DONE;
 	line = redis_line(f, at + 1);
-	if (f->have > at && (head_u8(f, at) != '$' || (line >= 12 && f->have > at + 13)))
+	if (f->have > at && (redis_byte(f, at) != '$' || (line >= 12 && f->have > at + 13)))
 		return FRAME_WRONG;
 	if (at + 2 + line > f->have)
 		return f->have + 1;

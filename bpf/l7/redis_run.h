@@ -165,7 +165,7 @@ static __always_inline u32 redis_like_delivery(struct conn *conn, volatile struc
 	at += bytes + 2;
 	line = redis_line(f, at + 1);
 	bytes = redis_digits(f, at + 1, line - 1);
-	if (head_u8(f, at) != '$' || line > 3 || at + 4 + line + bytes > f->have)
+	if (redis_byte(f, at) != '$' || line > 3 || at + 4 + line + bytes > f->have)
 		return REDIS_UNLIKE;
 	at += 2 + line;
 	f->scratch[REDIS_ACT] = redis_raw(f, mix(HASH_START, word), at, bytes);

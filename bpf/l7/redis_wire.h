@@ -46,6 +46,13 @@ static __always_inline u64 redis_word(volatile struct framed *f, u64 at)
 	return *(volatile u64 *)(f->head + at);
 }
 
+/* One byte. The compiler leaves a mask out where it has compared *at*, which 6.1's verifier forgets of what lies on the stack. */
+static __always_inline u8 redis_byte(volatile struct framed *f, u64 at)
+{
+	asm volatile("%0 &= 255" : "+r"(at));
+	return f->head[at];
+}
+
 /* Which of eight bytes is the first whose top bit is set in *tops*; 8 when none is. */
 static __always_inline u64 redis_first(u64 tops)
 {
@@ -87,7 +94,7 @@ static __always_inline u64 redis_line(volatile struct framed *f, u64 at)
 /* The number of *digits*, at most nine, at *at*. */
 static __always_inline u64 redis_digits(volatile struct framed *f, u64 at, u64 digits)
 {
-	u64 ninth = is_below(8, digits), rest = digits - ninth, shift = (8 - rest) * 8, first = head_u8(f, at) & 15, value;
+	u64 ninth = is_below(8, digits), rest = digits - ninth, shift = (8 - rest) * 8, first = redis_byte(f, at) & 15, value;
 
 	value = redis_word(f, at + ninth);
 	asm volatile("%0 &= 63" : "+r"(shift));
@@ -106,7 +113,7 @@ static __always_inline bool redis_element(volatile struct framed *f)
 {
 	u64 at = f->scratch[REDIS_AT], left = f->scratch[REDIS_LEFT], notes = f->scratch[REDIS_NOTES];
 	u64 line, digits, number, blob, many, pairs, some, end;
-	u8 c = head_u8(f, at);
+	u8 c = redis_byte(f, at);
 
 	if (!left || at >= f->have)
 		return false;
@@ -131,8 +138,8 @@ static __always_inline bool redis_element(volatile struct framed *f)
 	}
 	end = at + 2 + line;
 	digits = line - is_below(0, line);
-	some = 1 ^ is_equal(head_u8(f, at + 1), '-');
-	if (blob | many | pairs && (digits - 1 > 8 || head_u8(f, end - 2) != '\r')) {
+	some = 1 ^ is_equal(redis_byte(f, at + 1), '-');
+	if (blob | many | pairs && (digits - 1 > 8 || redis_byte(f, end - 2) != '\r')) {
 		f->scratch[REDIS_NOTES] = notes | REDIS_STRANGE;
 		return false;
 	}
