@@ -43,6 +43,8 @@ static __always_inline bool sample_granted(s64 pieces)
 	return true;
 }
 
+enum framed_answer { ANSWER_ELSEWHERE, ANSWER_FRAMED, ANSWER_LONG /* framed_long() sends its sample */ };
+
 /*
  * A request that ends: what is decided about it, one step after the other.
  *
@@ -67,7 +69,7 @@ struct pending {
 	u32 next; /* program */
 	u32 spoken; /* the protocol of the series, where it is not the connection's */
 	u32 framed_request; /* the request's head is that of the message in l7_framed */
-	u32 framed_answer; /* so is the response's */
+	u32 framed_answer; /* so is the response's: enum framed_answer */
 };
 
 SCRATCH(l7_pending, struct pending)
@@ -235,14 +237,9 @@ static __always_inline void emit_long(struct conn *conn, volatile struct pending
 
 static __always_inline void emit_sample(struct conn *conn, volatile struct pending *pending)
 {
-	volatile struct framed *f = pending->framed_answer ? framed_here() : NULL;
 	struct sample *sample;
 
-	if (f && f->rest) {
-		emit_long(conn, pending, f);
-		return;
-	}
-	if (!sample_granted(1))
+	if (pending->framed_answer == ANSWER_LONG || !sample_granted(1))
 		return;
 	sample = l7_samples.ringbuf_reserve(sizeof(*sample) + RESPONSE_HEAD_BYTES);
 	if (!sample) {

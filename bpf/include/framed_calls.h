@@ -53,7 +53,8 @@ static __always_inline struct request *framed_request(struct conn *conn, void *s
 static __always_inline void framed_answer(volatile struct pending *pending, volatile struct framed *f, u32 outcome, u32 status)
 {
 	pending_begin(pending, f->began, f->length, 0, f->have < f->length ? f->have : f->length);
-	pending->framed_answer = 1;
+	pending->framed_answer = f->rest ? ANSWER_LONG : ANSWER_FRAMED;
+	pending->why = 0;
 	pending->spoken = f->spoken;
 	pending->outcome = outcome;
 	pending->status = status;
@@ -69,6 +70,19 @@ static __always_inline void framed_response(struct conn *conn, void *sk, volatil
 		return;
 	framed_answer(pending, f, outcome, status);
 	request_pop(pending, conn, sk);
+}
+
+/* Sends the sample of the answer that was counted last, if it is worth one, with f->rest bytes more than others; after every such answer. */
+static __always_inline void framed_long(struct conn *conn, volatile struct framed *f)
+{
+	volatile struct pending *pending = pending_here();
+
+	if (!pending)
+		return;
+	if (pending->framed_answer == ANSWER_LONG && pending->why)
+		emit_long(conn, pending, f);
+	pending->why = 0; /* it was sent */
+	f->rest = f->rest_at = 0;
 }
 
 #define ID_TRIES 8 /* places in which a request may lie */

@@ -62,7 +62,7 @@ static __always_inline u32 recognise_early(volatile struct pending *pending, str
 	}
 	f->length = f->have;
 	pending_begin(pending, f->now, f->bytes, 0, 0);
-	pending->framed_answer = 1;
+	pending->framed_answer = ANSWER_FRAMED;
 	request_pop(pending, conn, sk);
 	return 0;
 }

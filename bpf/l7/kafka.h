@@ -375,6 +375,7 @@ static __always_inline u32 kafka_response(struct conn *conn, void *sk, volatile 
 	f->scratch[4] = kafka_outcome(f->scratch[3]);
 	f->rest = (request->kind & KAFKA_PLACE) == KAFKA_IN_FETCH ? 768 : RESPONSE_REST_BYTES; /* behind a Fetch's there are records */
 	framed_finish(conn, f, request, f->scratch[4], f->scratch[3]);
+	framed_long(conn, f);
 	return FRAME_DONE;
 }
 

@@ -337,9 +337,9 @@ static __always_inline u32 tls_message(struct conn *conn, void *sk, volatile str
 		tls_rest(sk, f);
 	}
 	framed_response(conn, sk, f, f->scratch[3], f->scratch[4]);
+	framed_long(conn, f);
 	if (f->scratch[0] == TLS_END)
 		tls_recall(hello, f, true);
-	f->rest = f->rest_at = 0;
 	return FRAME_DONE;
 }
 
