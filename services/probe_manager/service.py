@@ -13,6 +13,7 @@ import msgspec
 from services.probe_manager import verdicts
 from services.probe_manager.decode import SAMPLE_CAUSES
 from services.probe_manager.node import Node
+from services.probe_manager.syscalls import take_short_turns
 from shared import protocols, subjects
 from shared.errors import ConfigError, Unavailable
 from shared.messages.control import ProbeReply
@@ -29,6 +30,8 @@ PROBES_EVERY_S: Final = 10.0
 LIBRARIES_EVERY_S: Final = 0.5
 """How long a new process may go on before its TLS library is looked for."""
 RETRY_S: Final = 0.5
+TURN_NS: Final = 100_000
+"""How long an observed program that wakes up may have to wait for this process; the kernel allows no less."""
 
 
 def masked(sample: Sample) -> Sample:
@@ -194,6 +197,10 @@ async def serve(shell: Shell, settings: ProbeManager) -> None:
     """
     Load the probes, and serve until a signal ends it; a clean end leaves nothing in the kernel.
     """
+    try:
+        take_short_turns(TURN_NS)
+    except OSError as refusal:
+        shell.log.warning("turns_not_short", error=str(refusal))
     shell.health.waiting("its probes to be compiled and loaded", key="start")
     node = await asyncio.to_thread(Node, settings)
     try:
