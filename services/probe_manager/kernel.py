@@ -19,8 +19,7 @@ import errno
 import hashlib
 import os
 import re
-import subprocess
-import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -31,6 +30,7 @@ from services.probe_manager import bpf
 from services.probe_manager.assembly import SOURCES, assemble, framed_protocols, parts
 from services.probe_manager.btf import Btf
 from services.probe_manager.compiler import BACKGROUND, Compiled, Unit
+from services.probe_manager.compiling import Compiling
 from services.probe_manager.linking import linked
 from services.probe_manager.loaded import FALLBACK, PREFERRED, Loaded, Part, RefusedError
 from services.probe_manager.programs import ITERATOR, RAW, TAIL, TYPED, USER, hook, place, point, target, with_maps
@@ -70,7 +70,10 @@ class Kernel:
         self._pins: Final = pins
         self._protocols: Final = protocols
         self.home: Final = pins / _fingerprint(self._defines, self._sizes, protocols)
-        self._shelf: Final = Shelf(cache, self.home.name) if cache else None
+        self._keeps: Final = cache is not None
+        self._compiling: Final = Compiling(Shelf(cache, self.home.name) if cache else None)
+        self._changing: Final = threading.Lock()
+        """Probes come or go."""
         self._maps: Final[dict[str, bpf.Map]] = {}
         self.probes: Final[dict[str, Loaded]] = {}
         self._unfinished: Final[list[Part]] = []
@@ -101,23 +104,26 @@ class Kernel:
         """
         Attach the probe *name* without its framed protocols, as `load` does.
         """
-        loaded = self._adopt(name) or self._load(name, fallback)
-        self.probes[name] = loaded
+        with self._changing:
+            self._must_go_on()
+            loaded = self._adopt(name) or self._load(name, fallback)
+            self.probes[name] = loaded
         return loaded
 
     def finish(self, *, strict: bool = False) -> dict[str, str]:
         """
         Bring in the framed protocols of all probes that have begun; return those that the kernel refuses, and why.
 
-        May run in a thread of its own beside everything but `load`, `unload` and `close`.
+        May run in a thread of its own beside everything but `load` and `unload`.
 
         Args:
             strict: raise the first refusal.
         """
         refused: dict[str, str] = {}
-        while self._unfinished:
-            part = self._unfinished.pop(0)
-            refused |= self._finish(part, strict=strict)
+        with self._changing:
+            while self._unfinished:
+                self._must_go_on()
+                refused |= self._finish(self._unfinished.pop(0), strict=strict)
         return refused
 
     @property
@@ -131,7 +137,7 @@ class Kernel:
         """
         Compile the probe *name* for a later `begin`, which then is quick; may run in a thread as `finish` may.
         """
-        if self._shelf is None:
+        if not self._keeps:
             return
         for part in filter(None, parts(assemble(SOURCES / f"{name}.c", self._protocols))):
             self._compile(name, part, ["-DFALLBACK=1"] if fallback else [], nice=BACKGROUND)
@@ -209,16 +215,24 @@ class Kernel:
     def close(self, *, remove: bool) -> None:
         """
         Let go of everything; with *remove* the probes are detached, else they go on until they are adopted.
+
+        A probe that another thread is bringing in is waited for, or never comes.
         """
-        self._unfinished.clear()
-        for loaded in self.probes.values():
-            _close(loaded)
-        for held in self._maps.values():
-            held.close()
-        self.probes.clear()
-        self._maps.clear()
-        if remove:
-            _remove(self._pins)
+        self._compiling.stop()
+        with self._changing:
+            self._unfinished.clear()
+            for loaded in self.probes.values():
+                _close(loaded)
+            for held in self._maps.values():
+                held.close()
+            self.probes.clear()
+            self._maps.clear()
+            if remove:
+                _remove(self._pins)
+
+    def _must_go_on(self) -> None:
+        if self._compiling.stopped:
+            raise ConfigError("no probe is brought in: probe-manager ends")
 
     def _adopt(self, name: str) -> Loaded | None:
         for variant in (PREFERRED, FALLBACK):
@@ -281,23 +295,7 @@ class Kernel:
     def _compile(self, name: str, text: str, flags: list[str], *, nice: int = 0) -> Compiled:
         found = {**self._btf.defines(text), **self._defines}
         flags = ["-fno-unroll-loops", *flags, *sorted(f"-D{define}={value}" for define, value in found.items())]
-        unit = Unit(name, text, flags)
-        kept = self._shelf.take(unit) if self._shelf else None
-        if kept is not None:
-            return kept
-        child = subprocess.run(
-            [sys.executable, "-m", "services.probe_manager.compiler", str(nice)],
-            input=msgspec.msgpack.encode(unit),
-            capture_output=True,
-            cwd=SOURCES.parent,
-            check=False,
-        )
-        if child.returncode:
-            raise ConfigError(f"bpf/{name}.c does not compile: {child.stderr.decode(errors='replace')}")
-        compiled = msgspec.msgpack.decode(child.stdout, type=Compiled)
-        if self._shelf:
-            self._shelf.put(unit, compiled)
-        return compiled
+        return self._compiling.compiled(Unit(name, text, flags), nice=nice)
 
     def _attach(self, name: str, variant: str, text: str) -> Loaded:
         compiled = self._compile(name, parts(text)[0], ["-DFALLBACK=1"] if variant == FALLBACK else [])
