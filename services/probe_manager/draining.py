@@ -25,7 +25,9 @@ from services.probe_manager.decode import MAX_CAUSES
 from shared.messages.kernel import Instance, KernelBatch, L4Series, L7Series
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from shared.messages.kernel import Sample
 
 T = TypeVar("T")
 
@@ -34,6 +36,10 @@ L7_PART: Final = 600
 """Series in one message: at 1.1 kB each when every bucket is filled, below the 1 MB that NATS takes by default."""
 L4_PART: Final = 200
 INSTANCE_PART: Final = 500
+SAMPLES_BYTES: Final = 500_000
+"""Of the samples in one message."""
+SAMPLE_BYTES: Final = 200
+"""Of one sample, at most, beside its request and its response."""
 
 
 class State(IntEnum):
@@ -148,6 +154,23 @@ def parts(
             lost=lost if index == 0 else {},
             drops=drops if index == 0 else {},
         )
+
+
+def sample_parts(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
+    """
+    Yield *samples* in the order in which they are, as many at a time as one message takes.
+    """
+    part: list[Sample] = []
+    size = 0
+    for sample in samples:
+        length = SAMPLE_BYTES + len(sample.request) + len(sample.response)
+        if part and size + length > SAMPLES_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(sample)
+        size += length
+    if part:
+        yield part
 
 
 def _cut(items: list[T], size: int) -> list[list[T]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from services.probe_manager import verdicts
+from services.probe_manager import draining, verdicts
 from services.probe_manager.decode import SAMPLE_CAUSES
 from services.probe_manager.node import Node
 from services.probe_manager.syscalls import take_short_turns
@@ -53,7 +53,6 @@ class ProbeService:
         self._node: Final = node
         self._kernel_free: Final = asyncio.Lock()
         """The kernel side is asked one thing at a time."""
-        self._sample_number = 0
         self._left_out = 0
         self._finishing = False
         """Protocols are being brought in."""
@@ -172,25 +171,25 @@ class ProbeService:
         grant = int(self._settings.samples_per_s * self._settings.tick_s)
         async with self._kernel_free:
             found = await asyncio.to_thread(self._node.samples, grant)
-        if not found:
-            return
-        self._sample_number += 1
-        log = self._node.log()
+        for part in draining.sample_parts(found):
+            await self._publish_samples(part)
+
+    async def _publish_samples(self, samples: list[Sample]) -> None:
         batch = SampleBatch(
             node=self._settings.node_name(),
-            epoch=log.epoch,
+            epoch=self._node.log().epoch,
             number=time.time_ns(),
-            samples=[masked(sample) for sample in found],
+            samples=[masked(sample) for sample in samples],
             left_out=self._left_out,
         )
         try:
             await self._shell.bus.publish(subjects.KERNEL_SAMPLES, batch)
         except Unavailable:
-            self._left_out += len(found)
-            self._shell.health.lose("samples_not_stored", len(found))
+            self._left_out += len(samples)
+            self._shell.health.lose("samples_not_stored", len(samples))
         else:
             self._left_out = 0
-            self._shell.health.count("samples_published", len(found))
+            self._shell.health.count("samples_published", len(samples))
 
 
 async def serve(shell: Shell, settings: ProbeManager) -> None:

@@ -9,8 +9,8 @@ import msgspec
 from services.probe_manager import draining
 from services.probe_manager.decode import MAX_CAUSES
 from services.probe_manager.draining import State
-from shared.messages.kernel import Instance, L7Series, Outcome, Protocol, Role
-from shared.subjects import KERNEL_BATCH
+from shared.messages.kernel import Instance, L7Series, Outcome, Protocol, Role, Sample, SampleBatch
+from shared.subjects import KERNEL_BATCH, KERNEL_SAMPLES
 
 FULL = [number for bucket in range(200) for number in (bucket, 2**31)]
 
@@ -82,3 +82,29 @@ def test_a_drain_of_nothing_is_one_message() -> None:
 
     (part,) = draining.parts("n", log, [], [], [], {}, {})
     assert (5, 9, [], {}) == (part.start_ns, part.end_ns, part.l7, part.lost)
+
+
+def one_sample(number: int, request: int, response: int) -> Sample:
+    """
+    Return a sample whose figures are as long as they can be.
+    """
+    most, word = 2**64 - 1, 2**32 - 1
+    return Sample(
+        most, word, word, Role.SERVER, Protocol.HTTP1, Outcome.NO_RESPONSE, 65535, 65535, b"\xff" * 16, number,
+        most, most, most, most, word, word, "reservoir", b"q" * request, b"r" * response,
+    )  # fmt: skip
+
+
+def test_samples_are_cut_into_messages_that_every_server_takes() -> None:
+    """
+    However many and long they are, each comes once, in order, and no message is larger than NATS takes by default.
+    """
+    samples = [one_sample(2**63 + number, number % 257, number * 31 % 4097) for number in range(1009)]
+    samples += [one_sample(number, 0, 0) for number in range(5003)]
+
+    parts = list(draining.sample_parts(samples))
+    batches = [SampleBatch("node", 2**63, 2**63, part, 2**40) for part in parts]
+    assert samples == [sample for part in parts for sample in part]
+    assert 6 < len(parts)
+    assert max(len(KERNEL_SAMPLES.encode(batch)) for batch in batches) < 2**20
+    assert [] == list(draining.sample_parts([]))
