@@ -78,7 +78,6 @@ class Store:
         pool = await postgres.open_pool(
             dsn, size=size, waiting=waiting, settings=SETTINGS, prepare=_prepare, reset=_leave_as_it_is
         )
-        await postgres.wait_for_schema(pool, waiting)
         self._adder = Adder(self._rows, self.turns, at_once=max(1, size // 2))
         self._pool = pool
 

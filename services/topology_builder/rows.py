@@ -8,13 +8,10 @@ import json
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from services.topology_builder.columns import COLUMNS as COLUMNS  # they belong to the rows: offered here too
-from services.topology_builder.columns import RED as RED
-from services.topology_builder.columns import TCP as TCP
+from services.topology_builder.columns import RED, TCP
 from services.topology_builder.packing import numeric
 from services.topology_builder.picture import endpoint_sums, own_side, service_sums
-from shared.units import WINDOW_S, maybe_at
-from shared.units import at as at
+from shared.units import WINDOW_S, at, maybe_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,12 +10,11 @@ import random
 import time
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from services.topology_builder.rows import at
 from services.topology_builder.store import QUERIES
 from shared import subjects
 from shared.messages.topology import TopologyWindow
 from shared.runtime import bus, postgres
-from shared.units import S_NS, WINDOW_NS, window_start_ns
+from shared.units import S_NS, WINDOW_NS, at, window_start_ns
 from tests.benchmarks.bench_storage import window
 
 if TYPE_CHECKING:

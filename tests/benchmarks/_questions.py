@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 
 from deploy.local import ports
-from services.topology_builder.rows import at
-from shared.units import S_NS
+from shared.units import S_NS, at
 
 if TYPE_CHECKING:
     import random

@@ -28,13 +28,13 @@ from deploy.local.nats import NatsServer
 from deploy.local.postgres import PostgresServer, ensure_database
 from services.query_api.store import QUERIES, SETTINGS
 from services.topology_builder import rollup
+from services.topology_builder.columns import COLUMNS, RED, TCP
 from services.topology_builder.packing import from_numeric, numeric
-from services.topology_builder.rows import COLUMNS, RED, TCP, at
 from services.topology_builder.store import Store
 from shared.histogram import BUCKETS, lower_bound_ns, to_flat
 from shared.messages.topology import Red, RelationFigures, Service, ServiceFigures, Tcp, TopologyWindow
 from shared.runtime import postgres
-from shared.units import MS_NS, S_NS, WINDOW_NS, WINDOW_S
+from shared.units import MS_NS, S_NS, WINDOW_NS, WINDOW_S, at
 from tests.benchmarks import _questions
 from tests.benchmarks._figures import Figure
 from tests.benchmarks._run import alone
