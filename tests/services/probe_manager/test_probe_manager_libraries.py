@@ -4,6 +4,7 @@ TLS libraries: where their functions lie, where a function returns, and what is 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -11,6 +12,7 @@ import re
 import shutil
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -48,6 +50,21 @@ def library() -> Iterator[int]:
     descriptor = os.open(own("libssl"), os.O_RDONLY)
     yield descriptor
     os.close(descriptor)
+
+
+@contextlib.contextmanager
+def program(*others: str) -> Iterator[int]:
+    """
+    Run a program that has mapped a TLS library, and the libraries *others*; yield its pid.
+    """
+    own("libssl")
+    load = "import ctypes, ssl, sys; [ctypes.CDLL(path) for path in sys.argv[1:]]; print(flush=True); sys.stdin.read()"
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", load, *others], stdin=pipe, stdout=pipe) as process:
+        assert process.stdout is not None
+        assert b"\n" == process.stdout.readline()
+        yield process.pid
+        process.kill()
 
 
 def test_functions_lie_where_the_linker_finds_them(library: int) -> None:
@@ -178,10 +195,10 @@ def test_why_content_cannot_be_seen_is_told() -> None:
     def refused() -> dict[str, int]:
         raise OSError(errno.EPERM, "not allowed")
 
-    own("libssl")
     encrypted = Encrypted(refused, whole_host=False)
-    encrypted.look({os.getpid(): 7})
-    told = encrypted.told([Instance(i, os.getpid(), 0, 0, "/usr/bin/python3") for i in (7, 8)])
+    with program() as pid:
+        encrypted.look({pid: 7})
+    told = encrypted.told([Instance(i, pid, 0, 0, "/usr/bin/python3") for i in (7, 8)])
 
     assert "not allowed" in told[0].opaque
     assert "" == told[1].opaque
@@ -200,10 +217,10 @@ def test_programs_that_are_not_there_yet_are_asked_for_again() -> None:
         asked.append(len(asked))
         return {}
 
-    own("libssl")
     encrypted = Encrypted(loading, whole_host=False)
-    for _ in range(7):
-        encrypted.look({os.getpid(): 7})
+    with program() as pid:
+        for _ in range(7):
+            encrypted.look({pid: 7})
 
     assert list(range(7)) == asked
     assert [] == encrypted.words()
@@ -232,12 +249,11 @@ def test_boringssl_within_a_library_is_told(tmp_path: Path) -> None:
     """
     A process that has loaded BoringSSL without symbols says so, though its other TLS library can be hooked.
     """
-    own("libssl")
     (tmp_path / "main.c").write_text('const char *version(void) { return "BoringSSL"; }\n')
     library = str(tmp_path / "libgrpc.so")
     subprocess.run(["gcc", "-s", "-shared", "-fPIC", "-o", library, str(tmp_path / "main.c")], check=True, timeout=60)
-    ctypes.CDLL(library)
     encrypted = Encrypted(dict, whole_host=False)
-    encrypted.look({os.getpid(): 7})
+    with program(library) as pid:
+        encrypted.look({pid: 7})
 
     assert [f"1 process: {libraries.BORINGSSL}"] == encrypted.words()
