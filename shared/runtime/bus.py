@@ -213,15 +213,20 @@ class Bus:
         """
         Return how many messages *service* has not acknowledged.
 
+        NATS notices only later that a message it has stored is pending: so places in the stream are compared too.
+
         Raises:
             Unavailable: NATS does not answer.
         """
         self._must_be_reached()
         try:
+            state = (await self._jetstream.stream_info(subject.stream)).state
             information = await self._jetstream.consumer_info(subject.stream, service)
         except GONE as error:
             raise Unavailable(f"NATS does not tell about {subject.stream}: {error}") from error
-        return (information.num_pending or 0) + (information.num_ack_pending or 0)
+        delivered = information.delivered.stream_seq if information.delivered else 0
+        undelivered = max(information.num_pending or 0, state.last_seq - delivered if state.messages else 0)
+        return undelivered + (information.num_ack_pending or 0)
 
     async def ask(self, request: Request[M, R], message: M, *, timeout_s: float = 5.0) -> R:
         """
