@@ -29,14 +29,14 @@ def window_start_ns(at_ns: int, window_ns: int = WINDOW_NS) -> int:
 
 def at(unix_ns: int) -> dt.datetime:
     """
-    Return *unix_ns* as PostgreSQL takes it.
+    Return *unix_ns* as an instant, to the microsecond, as PostgreSQL takes it.
     """
     return dt.datetime.fromtimestamp(unix_ns // S_NS, dt.UTC) + dt.timedelta(microseconds=unix_ns % S_NS // US_NS)
 
 
 def maybe_at(unix_ns: int) -> dt.datetime | None:
     """
-    Return *unix_ns* as PostgreSQL takes it; 0 means that it has not happened.
+    Return *unix_ns* as an instant; 0 means that it has not happened.
     """
     return at(unix_ns) if unix_ns else None
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from services.query_api import maps, rows
-from services.query_api.figures import moment
+from shared.units import at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -155,7 +155,7 @@ class Adder:
         return sums
 
     async def _parts(self, waiting: deque[Part], whole: Range, haste: Haste) -> list[tuple[Part, dict[int, Any]]]:
-        span = moment(whole.start_ns), moment(whole.end_ns)
+        span = at(whole.start_ns), at(whole.end_ns)
         loop = asyncio.get_running_loop()
         folding: list[tuple[Part, asyncio.Future[dict[int, Any]]]] = []
 

@@ -4,7 +4,6 @@ Sums and histograms become rates and quantiles.
 
 from __future__ import annotations
 
-import datetime as dt
 import errno
 import struct
 import sys
@@ -16,14 +15,13 @@ from typing import TYPE_CHECKING, Final
 
 from services.query_api.answers import Point, Rates, TcpRates
 from shared.histogram import BUCKETS, PACKED_ORIGIN, lower_bound_ns
-from shared.units import S_NS
+from shared.units import S_NS, at, unix_ns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shared.messages.topology import Red, Tcp
 
-EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 REQUEST_QUANTILES: Final = (0.5, 0.95, 0.99)
 CONNECT_QUANTILES: Final = (0.95,)
 RTT_QUANTILES: Final = (0.5, 0.95)
@@ -34,28 +32,6 @@ NO_DIGITS: Final = (b"", bytes(2), bytes(4))
 ZEROS: Final = [array("H", bytes(2 * many)) for many in range(BUCKETS + 1)]
 NO_RATES: Final = Rates()
 NO_TCP: Final = TcpRates()
-
-
-def moment(at_ns: int) -> dt.datetime:
-    """
-    Return the instant *at_ns*, to the microsecond.
-    """
-    return EPOCH + dt.timedelta(microseconds=at_ns // 1000)
-
-
-def moment_or_none(at_ns: int) -> dt.datetime | None:
-    """
-    Return the instant *at_ns*, or None for 0, which stands for never.
-    """
-    return moment(at_ns) if at_ns else None
-
-
-def unix_ns(at: dt.datetime) -> int:
-    """
-    Return *at* in unix nanoseconds.
-    """
-    since = at - EPOCH
-    return (since.days * 86_400 + since.seconds) * S_NS + since.microseconds * 1000
 
 
 def unpacked(packed: bytes | None) -> tuple[Sequence[int], Sequence[int]]:
@@ -201,6 +177,4 @@ def filled(points: list[Point], start_ns: int, until_ns: int, step_s: int) -> li
     found = {unix_ns(point.start): point for point in points}
     step_ns = step_s * S_NS
     end_ns = max(until_ns, max(found, default=0) + step_ns)
-    return [
-        found.get(at_ns) or Point(start=moment(at_ns), rates=NO_RATES) for at_ns in range(start_ns, end_ns, step_ns)
-    ]
+    return [found.get(at_ns) or Point(start=at(at_ns), rates=NO_RATES) for at_ns in range(start_ns, end_ns, step_ns)]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 import msgspec
 
 from services.query_api import answers
-from services.query_api.figures import NO_RATES, NO_TCP, moment, moment_or_none, rates, tcp_rates
+from services.query_api.figures import NO_RATES, NO_TCP, rates, tcp_rates
 from shared.messages.anomaly import Level, Reason, Verdict
 from shared.protocols import family_of
-from shared.units import S_NS
+from shared.units import S_NS, at, maybe_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,8 +72,8 @@ def draw(window: TopologyWindow, states: Mapping[tuple[str, str], answers.State]
     seconds = (window.end_ns - window.start_ns) / S_NS
     sums = {figures.service: _service_sums(figures, seconds) for figures in window.service_figures}
     return answers.Topology(
-        start=moment(window.start_ns),
-        end=moment(window.end_ns),
+        start=at(window.start_ns),
+        end=at(window.end_ns),
         live=True,
         services=[
             node(service, sums.get(service.id, NO_SERVICE_SUMS), states.get(("service", service.id), UNKNOWN))
@@ -165,8 +165,8 @@ def instance(info: InstanceInfo, provided: answers.Rates) -> answers.Instance:
         node=info.node,
         pid=info.pid,
         executable=info.executable,
-        started=moment(info.started_ns),
-        ended=moment_or_none(info.ended_ns),
+        started=at(info.started_ns),
+        ended=maybe_at(info.ended_ns),
         container=info.container,
         cgroup=info.cgroup,
         addresses=info.addresses,
@@ -195,7 +195,7 @@ def reason(found: Reason) -> answers.Reason:
         expected=found.expected,
         unit=found.unit,
         score=found.score,
-        since=moment_or_none(found.since_ns),
+        since=maybe_at(found.since_ns),
         text=found.text,
     )
 

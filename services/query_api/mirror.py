@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from services.query_api import answers, events, maps, shown
-from services.query_api.figures import moment
 from shared.messages.topology import TopologyWindow
-from shared.units import S_NS
+from shared.units import S_NS, at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,8 +116,8 @@ class Mirror:
         Return the colours after the last judged window.
         """
         return events.Verdicts(
-            start=moment(self._judged[0]),
-            end=moment(self._judged[1]),
+            start=at(self._judged[0]),
+            end=at(self._judged[1]),
             states=[
                 events.EntityState(entity=entity, kind=maps.KINDS[kind], state=state)
                 for (kind, entity), state in self._states.items()

@@ -15,17 +15,15 @@ from services.query_api.figures import (
     NO_RATES,
     REQUEST_QUANTILES,
     RTT_QUANTILES,
-    moment,
     quantiles_s,
     rates_of,
     tcp_rates_of,
-    unix_ns,
     unpacked,
 )
 from shared.messages.alert import Alert
 from shared.messages.topology import InstanceInfo, Service, Tcp
 from shared.protocols import family_of
-from shared.units import S_NS
+from shared.units import S_NS, at, unix_ns
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -164,8 +162,8 @@ def topology(
     """
     services, relations, losses = found
     return answers.Topology(
-        start=moment(over.start_ns),
-        end=moment(over.end_ns),
+        start=at(over.start_ns),
+        end=at(over.end_ns),
         live=False,
         services=[
             maps.node(

@@ -7,8 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 
 from services.query_api import answers, events
-from services.query_api.figures import moment, moment_or_none
-from shared.units import S_NS
+from shared.units import S_NS, at, maybe_at
 
 if TYPE_CHECKING:
     from shared.messages.alert import Alert, Silence
@@ -46,8 +45,8 @@ def health(status: ServiceStatus, heard_ns: int, now_ns: int) -> answers.Service
         state="silent" if silent else STATES.get(status.state, "degraded"),
         waiting_for=status.waiting_for,
         lag_s=status.lag_s,
-        heard=moment(heard_ns),
-        started=moment(status.started_ns),
+        heard=at(heard_ns),
+        started=at(status.started_ns),
         version=status.version,
         lost=status.lost,
         counters=status.counters,
@@ -94,11 +93,11 @@ def alert(heard: Alert) -> answers.Alert:
         value=heard.value,
         threshold=heard.threshold,
         unit=heard.unit,
-        started=moment(heard.started_ns),
-        fired=moment_or_none(heard.fired_ns),
-        resolved=moment_or_none(heard.resolved_ns),
+        started=at(heard.started_ns),
+        fired=maybe_at(heard.fired_ns),
+        resolved=maybe_at(heard.resolved_ns),
         acknowledged_by=heard.acknowledged_by,
-        acknowledged=moment_or_none(heard.acknowledged_ns),
+        acknowledged=maybe_at(heard.acknowledged_ns),
         silenced=heard.silenced,
         occurrences=heard.occurrences,
     )
@@ -112,7 +111,7 @@ def silence(heard: Silence) -> answers.Silence:
         id=heard.id,
         template=heard.template,
         entity=heard.entity,
-        until=moment(heard.until_ns),
+        until=at(heard.until_ns),
         by=heard.by,
         comment=heard.comment,
     )
@@ -125,7 +124,7 @@ def change(heard: TopologyChange) -> events.Change | None:
     if heard.what not in ("service", "instance", "relation") or heard.change not in ("appeared", "vanished"):
         return None
     return events.Change(
-        at=moment(heard.at_ns),
+        at=at(heard.at_ns),
         what=heard.what,  # type: ignore[arg-type]  # compared above
         id=heard.id,
         change=heard.change,  # type: ignore[arg-type]  # compared above

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from services.query_api import rows
 from services.query_api.adding import Adder, Haste, Turns
-from services.query_api.figures import moment, unix_ns
 from services.query_api.requests import RESOLUTIONS_S, Range, aligned
 from shared.errors import Unavailable
 from shared.runtime import postgres
-from shared.units import S_NS, WINDOW_NS
+from shared.units import S_NS, WINDOW_NS, at, unix_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -113,7 +112,7 @@ class Store:
         What would end in a window that is not closed ends, and begins, as much earlier. While the newest of those that
         are made ready is in the making, the one before is taken: it may end up to *behind_ns* before the newest.
         """
-        kept = (await self._rows("pieces", moment(over.start_ns), moment(over.end_ns)))[0]
+        kept = (await self._rows("pieces", at(over.start_ns), at(over.end_ns)))[0]
         whole = aligned(over, kept["resolution"])
         self._newest_key = kept["newest_key"]
         closed_ns = unix_ns(kept["closed"]) if kept["closed"] else 0
@@ -165,7 +164,7 @@ class Store:
         return await asyncio.shield(flight.task)
 
     async def _changed(self, edition: int, whole: Range) -> bool:
-        found = await self._rows("changed", edition, moment(whole.start_ns), moment(whole.end_ns))
+        found = await self._rows("changed", edition, at(whole.start_ns), at(whole.end_ns))
         return bool(found[0]["changed"])
 
     async def _add_up(self, whole: Range, edition: int, haste: Haste) -> maps.Sums:
@@ -196,7 +195,7 @@ class Store:
         """
         Return the rows of what was there, and of the keys of those that have figures all the same.
         """
-        span = moment(whole.start_ns), moment(whole.end_ns)
+        span = at(whole.start_ns), at(whole.end_ns)
         found: rows.Found = await asyncio.gather(
             self._rows("services", *span, services),
             self._rows("relations", *span, relations),
@@ -208,7 +207,7 @@ class Store:
         """
         Return the finest resolution at which the figures of a range are kept, in seconds.
         """
-        width: int = (await self._rows("finest", moment(over.start_ns)))[0]["resolution"]
+        width: int = (await self._rows("finest", at(over.start_ns)))[0]["resolution"]
         return width
 
     async def knows(self, name: str) -> bool:
@@ -221,7 +220,7 @@ class Store:
         """
         Return the colours at the end of a range, by kind and id.
         """
-        return dict(map(rows.state, await self._rows("states", moment(over.start_ns), moment(over.end_ns))))
+        return dict(map(rows.state, await self._rows("states", at(over.start_ns), at(over.end_ns))))
 
     async def newest_states(self) -> dict[tuple[str, str], answers.State]:
         """
@@ -235,8 +234,8 @@ class Store:
         """
         return await self._rows(
             "endpoints",
-            moment(over.start_ns),
-            moment(over.end_ns),
+            at(over.start_ns),
+            at(over.end_ns),
             ask.service,
             ask.protocol,
             ask.q,
@@ -249,9 +248,7 @@ class Store:
         """
         Return the instances that ran.
         """
-        found = await self._rows(
-            "instances", moment(over.start_ns), moment(over.end_ns), ask.service, ask.running, after, most
-        )
+        found = await self._rows("instances", at(over.start_ns), at(over.end_ns), ask.service, ask.running, after, most)
         return [rows.instance(row, over.seconds) for row in found]
 
     async def service_timeline(self, service: str, over: Range, step_s: int) -> list[answers.Point]:
@@ -277,8 +274,8 @@ class Store:
         started_us, connection, offset, instance = after or (None, None, None, None)
         return await self._rows(
             "spans",
-            moment(over.start_ns),
-            moment(over.end_ns),
+            at(over.start_ns),
+            at(over.end_ns),
             ask.service,
             ask.endpoint,
             ask.role,
@@ -286,7 +283,7 @@ class Store:
             ask.failed,
             int(ask.slow_s * S_NS),
             ask.trace_id,
-            None if started_us is None else moment(started_us * 1000),
+            None if started_us is None else at(started_us * 1000),
             connection,
             offset,
             instance,
@@ -302,12 +299,12 @@ class Store:
         started_us, number = after or (None, None)
         return await self._rows(
             "anomalies",
-            moment(over.start_ns),
-            moment(over.end_ns),
+            at(over.start_ns),
+            at(over.end_ns),
             ask.entity,
             LEVEL_NUMBERS[ask.level],
             ask.open,
-            None if started_us is None else moment(started_us * 1000),
+            None if started_us is None else at(started_us * 1000),
             number,
             most,
         )
@@ -322,7 +319,7 @@ class Store:
             ask.state,
             ask.severity,
             ask.entity,
-            None if updated_us is None else moment(updated_us * 1000),
+            None if updated_us is None else at(updated_us * 1000),
             key,
             most,
         )
@@ -338,7 +335,7 @@ class Store:
         """
         Return the silences that last.
         """
-        return [rows.silence(row) for row in await self._rows("silences", moment(now_ns))]
+        return [rows.silence(row) for row in await self._rows("silences", at(now_ns))]
 
 
 async def _prepare(connection: Any) -> None:
@@ -357,4 +354,4 @@ def _steps(over: Range, step_s: int) -> tuple[dt.datetime, dt.datetime, dt.timed
     """
     whole = aligned(over, step_s)
     width_s = max(width for width in RESOLUTIONS_S if step_s % width == 0)
-    return moment(whole.start_ns), moment(whole.end_ns), dt.timedelta(seconds=step_s), width_s
+    return at(whole.start_ns), at(whole.end_ns), dt.timedelta(seconds=step_s), width_s

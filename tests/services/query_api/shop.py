@@ -20,7 +20,7 @@ from shared.messages.topology import (
     Tcp,
     TopologyWindow,
 )
-from shared.units import MS_NS, S_NS, WINDOW_NS, window_start_ns
+from shared.units import MS_NS, S_NS, WINDOW_NS, at, window_start_ns
 
 if TYPE_CHECKING:
     import asyncpg
@@ -166,13 +166,6 @@ def alert(state: str = "firing") -> Alert:
         started_ns=1_700_000_000 * S_NS,
         fired_ns=1_700_000_060 * S_NS,
     )
-
-
-def at(ns: int) -> dt.datetime:
-    """
-    Return an instant for the tables.
-    """
-    return dt.datetime.fromtimestamp(ns // S_NS, dt.UTC)
 
 
 async def fill(owner: asyncpg.Connection[asyncpg.Record], now_ns: int) -> None:

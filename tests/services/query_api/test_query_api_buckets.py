@@ -13,9 +13,8 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from services.query_api.figures import moment
 from services.topology_builder.store import Store as BuilderStore
-from shared.units import S_NS, WINDOW_NS, window_start_ns
+from shared.units import S_NS, WINDOW_NS, at, window_start_ns
 from tests.conftest import with_role
 from tests.services.topology_builder.test_topology_builder_store import LEVELS, Writer
 
@@ -75,7 +74,7 @@ def ranges(dice: random.Random, many: int) -> list[tuple[dt.datetime, dt.datetim
         first, last = sorted(dice.sample(range(HOURS_NS // S_NS // grid_s + 1), 2))
         width = dice.choice((last - first, min(last - first, 60), min(last - first, 7)))
         begin_ns = START_NS + first * grid_s * S_NS
-        found.append((moment(begin_ns), moment(begin_ns + width * grid_s * S_NS)))
+        found.append((at(begin_ns), at(begin_ns + width * grid_s * S_NS)))
     return found
 
 
@@ -149,7 +148,7 @@ async def test_the_keys_of_relations_can_be_chosen(writer: Writer, reader: Conne
     """
     await writer.write(START_NS, 7)
     (key,) = [row["relation_id"] for row in await reader.fetch("select relation_id from relations")]
-    span = moment(START_NS), moment(START_NS + HOURS_NS)
+    span = at(START_NS), at(START_NS + HOURS_NS)
     query = "select count(*) from relations_between($1, $2, $3, $4)"
 
     assert [1, 0, 0] == [

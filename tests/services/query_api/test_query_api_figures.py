@@ -12,22 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.query_api.answers import Point, Rates, TcpRates
-from services.query_api.figures import (
-    errno_words,
-    filled,
-    moment,
-    moment_or_none,
-    quantiles_s,
-    rates,
-    tcp_rates,
-    unix_ns,
-    unpacked,
-)
+from services.query_api.figures import errno_words, filled, quantiles_s, rates, tcp_rates, unpacked
 from services.query_api.rows import written
 from services.topology_builder.packing import numeric
 from shared.histogram import BUCKETS, quantile_ns, to_flat
 from shared.messages.topology import Red, Tcp
-from shared.units import S_NS
+from shared.units import S_NS, at, maybe_at, unix_ns
 from tests.services.query_api import shop
 
 HISTOGRAMS = st.one_of(
@@ -78,7 +68,7 @@ def test_what_is_written_is_the_same_answer() -> None:
     """
     Figures that are kept as JSON are, inside an answer, the bytes that they would be otherwise.
     """
-    point = Point(start=moment(0), rates=rates(shop.RED, 10.0))
+    point = Point(start=at(0), rates=rates(shop.RED, 10.0))
     kept = msgspec.structs.replace(point, rates=written(point.rates))
 
     assert msgspec.json.encode(point) == msgspec.json.encode(kept)
@@ -128,15 +118,15 @@ def test_instants_go_there_and_back(at_ns: int) -> None:
     """
     An instant is exact to the microsecond, and 0 is never.
     """
-    assert at_ns // 1000 * 1000 == unix_ns(moment(at_ns))
-    assert (moment_or_none(at_ns) is None) == (at_ns == 0)
+    assert at_ns // 1000 * 1000 == unix_ns(at(at_ns))
+    assert (maybe_at(at_ns) is None) == (at_ns == 0)
 
 
 def test_steps_without_traffic_are_points_too() -> None:
     """
     A time line has a point of no requests where nothing was stored, and none beyond what is known.
     """
-    there = Point(start=moment(20 * S_NS), rates=Rates(requests=3))
+    there = Point(start=at(20 * S_NS), rates=Rates(requests=3))
     line = filled([there], 0, 30 * S_NS, 10)
 
     assert [point.rates.requests for point in line] == [0, 0, 3]
