@@ -98,6 +98,16 @@ def loaded(request: pytest.FixtureRequest, kernels: Callable[[str], Kernel]) -> 
     return kernels(request.param)
 
 
+@pytest.fixture(scope="module")
+def hooked(loaded: Kernel) -> Iterator[Kernel]:
+    """
+    The probes with that of plain text.
+    """
+    loaded.load("tls_l7", fallback=loaded.probes["socket_l7"].variant == FALLBACK)
+    yield loaded
+    loaded.unload("tls_l7")
+
+
 @pytest.fixture
 def lab(loaded: Kernel) -> Iterator[Lab]:
     """

@@ -8,28 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.probe_manager.loaded import FALLBACK
 from tests.kernel.l7.secure import Secure
 from tests.kernel.languages.measure import LANGUAGES, TIMES, Seen, Servers, UnavailableError, measure, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from services.probe_manager.kernel import Kernel
     from tests.kernel.l7.lab import Lab
     from tests.kernel.languages.measure import Language
 
 pytestmark = pytest.mark.kernel
-
-
-@pytest.fixture(scope="module")
-def hooked(loaded: Kernel) -> Iterator[Kernel]:
-    """
-    The probes with that of plain text.
-    """
-    loaded.load("tls_l7", fallback=loaded.probes["socket_l7"].variant == FALLBACK)
-    yield loaded
-    loaded.unload("tls_l7")
 
 
 @pytest.mark.parametrize("language", LANGUAGES, ids=lambda one: one.name)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from services.probe_manager.loaded import FALLBACK
 from shared.messages.kernel import Outcome, Protocol
 from tests.kernel.l7.conftest import chosen_protocols
 from tests.kernel.l7.lab import DEADLINE_S, PROGRAM_S, accepts, free_port, requests_of
@@ -64,16 +63,6 @@ while True:
         if not data: raise SystemExit
         other[ready].sendall(data)
 """
-
-
-@pytest.fixture(scope="module")
-def hooked(loaded: Kernel) -> Iterator[Kernel]:
-    """
-    The probes with that of plain text.
-    """
-    loaded.load("tls_l7", fallback=loaded.probes["socket_l7"].variant == FALLBACK)
-    yield loaded
-    loaded.unload("tls_l7")
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ def nginx(lab: Lab) -> int:
     Start nginx with the certificate in the laboratory's folder.
     """
     if NGINX_PATH is None:
-        pytest.skip("optional: there is no nginx: apt-get install nginx-light")
+        pytest.skip("there is no nginx: apt-get install nginx-light")
     port = free_port()
     (lab.folder / "nginx.conf").write_text(NGINX.format(folder=lab.folder, port=port))
     lab.run(NGINX_PATH, "-c", lab.folder / "nginx.conf", "-p", lab.folder)
@@ -154,7 +154,7 @@ def test_a_certificate_has_its_dates(lab: Lab) -> None:
     assert {} == lab.lost()
 
 
-@pytest.mark.skipif(not shutil.which("gnutls-cli"), reason="optional: no gnutls-cli: apt-get install gnutls-bin")
+@pytest.mark.skipif(not shutil.which("gnutls-cli"), reason="there is no gnutls-cli: apt-get install gnutls-bin")
 def test_gnutls_reads_it(lab: Lab) -> None:
     """
     So they do when the client is another library's.

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from services.probe_manager.encrypted import LOOK_AFTER, LOOK_EVERY
-from services.probe_manager.loaded import FALLBACK
 from shared.messages.kernel import Protocol
 from tests.kernel.l7.lab import DEADLINE_S, PROGRAM_S, requests_of
 from tests.kernel.l7.secure import Secure
@@ -75,16 +74,6 @@ for line in sys.stdin:
     print("did", line.strip(), flush=True)
 """
 """Asks once, and then as often as each line says, over one connection."""
-
-
-@pytest.fixture(scope="module")
-def hooked(loaded: Kernel) -> Iterator[Kernel]:
-    """
-    The probes with that of plain text.
-    """
-    loaded.load("tls_l7", fallback=loaded.probes["socket_l7"].variant == FALLBACK)
-    yield loaded
-    loaded.unload("tls_l7")
 
 
 @pytest.fixture(params=["a file for all", "process by process"])

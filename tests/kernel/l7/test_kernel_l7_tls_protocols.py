@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
-from services.probe_manager.loaded import FALLBACK
 from shared.messages.kernel import Protocol
 from tests.kernel.l7 import mariadb, rabbitmq
 from tests.kernel.l7.lab import DEADLINE_S, accepts, free_port, requests_of
@@ -112,7 +111,7 @@ def mosquitto(secure: Secure) -> Iterator[Ports]:
     Run mosquitto.
     """
     if not MOSQUITTO:
-        pytest.skip("optional: there is no mosquitto: apt-get install mosquitto")
+        pytest.skip("there is no mosquitto: apt-get install mosquitto")
     ports = Ports(free_port(), free_port(), secure.certificate)
     lines = ["max_queued_messages 0", f"listener {ports.plain} 127.0.0.1", f"listener {ports.secure} 127.0.0.1"]
     lines += [f"certfile {secure.certificate}", f"keyfile {secure.key}"]
@@ -184,16 +183,6 @@ CASES: Final = {
         False,
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def hooked(loaded: Kernel) -> Iterator[Kernel]:
-    """
-    The probes with that of plain text.
-    """
-    loaded.load("tls_l7", fallback=loaded.probes["socket_l7"].variant == FALLBACK)
-    yield loaded
-    loaded.unload("tls_l7")
 
 
 @pytest.fixture

@@ -33,13 +33,15 @@ ENDLESS: Final = f"#define M0 a();\n{NESTED}static void a(void) {{}}\nint f(void
 """Four to the power of sixteen calls: no compiler comes to an end of it."""
 
 
-def until(holds: bool) -> bool:
+def compilers_of(pid: int) -> list[int]:
     """
-    Return *holds*, and pause where it does not.
+    Return the compilers of process *pid*, as soon as there is one.
     """
-    if not holds:
+    deadline = time.monotonic() + DEADLINE_S
+    while not (found := children(pid)):
+        assert time.monotonic() < deadline, "no compiler began"
         time.sleep(0.05)
-    return holds
+    return found
 
 
 def content(path: Path) -> str:
@@ -88,9 +90,7 @@ def test_it_ends_while_it_compiles(starting: subprocess.Popen[bytes], tmp_path: 
     """
     Told to end, it ends the compiler first; nothing was attached, and nothing is left.
     """
-    deadline = time.monotonic() + DEADLINE_S
-    while not until(bool(compilers := children(starting.pid))):
-        assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+    compilers = compilers_of(starting.pid)
     starting.send_signal(signal.SIGTERM)
 
     assert 0 == starting.wait(DEADLINE_S)
@@ -112,9 +112,7 @@ def test_no_compiler_outlives_the_stop() -> None:
 
     thread = threading.Thread(target=compile_it)
     thread.start()
-    deadline = time.monotonic() + DEADLINE_S
-    while not until(bool(children(os.getpid()))):
-        assert time.monotonic() < deadline
+    compilers_of(os.getpid())
     compiling.stop()
     thread.join(DEADLINE_S)
     compile_it()
