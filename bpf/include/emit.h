@@ -100,7 +100,7 @@ static __always_inline void pending_begin(volatile struct pending *pending, u64 
 	pending->first = 0;
 	pending->spoken = 0;
 	pending->framed_request = 0;
-	pending->framed_answer = 0;
+	pending->framed_answer = ANSWER_ELSEWHERE;
 }
 
 /* Both ends of a connection choose the same requests. */

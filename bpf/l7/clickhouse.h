@@ -325,7 +325,7 @@ static __always_inline void ch_end(struct conn *conn, void *sk, volatile struct 
 		return;
 	framed_answer(pending, f, f->scratch[CH_OUTCOME], f->scratch[CH_STATUS]);
 	if (f->request)
-		pending->framed_answer = 0;
+		pending->framed_answer = ANSWER_ELSEWHERE;
 	pending->now = conn->answer_ns;
 	pending->response_bytes = conn->ways[1].pending;
 	request_pop(pending, conn, sk);
