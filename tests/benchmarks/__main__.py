@@ -30,7 +30,7 @@ HERE: Final = Path(__file__).parent
 MACHINE: Final = "machine"
 PRINTED_S: Final = 600
 WORDS: Final = {"bench_colour": ["--days", "1", "--runs", "100"]}
-"""What a benchmark that prints is asked for, so that all of them together take less than 25 minutes."""
+"""What a benchmark that prints is asked for, so that it takes minutes."""
 QUICK_WORDS: Final = {"bench_colour": ["--days", "1", "--runs", "2"]}
 
 
