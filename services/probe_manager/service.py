@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
 from services.probe_manager import draining, verdicts
 from services.probe_manager.decode import SAMPLE_CAUSES
 from services.probe_manager.node import Node
-from services.probe_manager.syscalls import take_short_turns
+from services.probe_manager.syscalls import let_others_first
 from shared import protocols, subjects
 from shared.errors import ConfigError, Unavailable
 from shared.messages.control import ProbeReply
@@ -21,17 +22,21 @@ from shared.messages.kernel import SampleBatch
 from shared.runtime.process import serving
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from services.probe_manager.config import ProbeManager
     from shared.messages.control import ProbeCommand
     from shared.messages.kernel import KernelBatch, ProtocolVerdict, Sample
     from shared.runtime.process import Shell
 
+T = TypeVar("T")
+
 PROBES_EVERY_S: Final = 10.0
 LIBRARIES_EVERY_S: Final = 0.5
 """How long a new process may go on before its TLS library is looked for."""
 RETRY_S: Final = 0.5
-TURN_NS: Final = 100_000
-"""How long an observed program that wakes up may have to wait for this process; the kernel allows no less."""
+TURN_NS: Final = 100_000_000
+"""Of this process, on the processor; an observed program's is 3 ms unless it says otherwise, and goes before."""
 
 
 def masked(sample: Sample) -> Sample:
@@ -56,6 +61,13 @@ class ProbeService:
         self._left_out = 0
         self._finishing = False
         """Protocols are being brought in."""
+        self._thread: Final = ThreadPoolExecutor(1, "drain")
+
+    def close(self) -> None:
+        """
+        Wait until nothing is being drained, and let nothing be drained any more.
+        """
+        self._thread.shutdown(cancel_futures=True)
 
     async def run(self) -> None:
         """
@@ -136,15 +148,18 @@ class ProbeService:
                 self._node.kernel.map(verdicts.MAP).write(*verdicts.entry(verdict))
                 self._shell.health.count("verdicts_applied")
 
+    async def _aside(self, work: Callable[..., T], *values: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *values)
+
     async def _drain(self) -> None:
         async with self._kernel_free:
-            batches = await asyncio.to_thread(self._node.drain)
+            batches = await self._aside(self._node.drain)
         self._shell.health.lag_s = max(0.0, (time.time_ns() - batches[0].start_ns) / 1e9)
         for batch in batches:
             if not await self._publish(batch):
                 return
         async with self._kernel_free:
-            await asyncio.to_thread(self._node.stored, len(batches))
+            await self._aside(self._node.stored, len(batches))
         self._tell(batches)
 
     async def _publish(self, batch: KernelBatch) -> bool:
@@ -170,7 +185,7 @@ class ProbeService:
     async def _samples(self) -> None:
         grant = int(self._settings.samples_per_s * self._settings.tick_s)
         async with self._kernel_free:
-            found = await asyncio.to_thread(self._node.samples, grant)
+            found = await self._aside(self._node.samples, grant)
         for part in draining.sample_parts(found):
             await self._publish_samples(part)
 
@@ -197,16 +212,16 @@ async def serve(shell: Shell, settings: ProbeManager) -> None:
     Load the probes, and serve until a signal ends it; a clean end leaves nothing in the kernel.
     """
     try:
-        take_short_turns(TURN_NS)
+        let_others_first(TURN_NS)
     except OSError as refusal:
-        shell.log.warning("turns_not_short", error=str(refusal))
+        shell.log.warning("others_not_first", error=str(refusal))
     shell.health.waiting("its probes to be compiled and loaded", key="start")
     node = await asyncio.to_thread(Node, settings)
+    service = ProbeService(shell, settings, node)
     try:
         await asyncio.to_thread(node.start)
         shell.health.waiting("", key="start")
         shell.log.info("attached", adopted=node.kernel.adopted, probes=sorted(node.kernel.probes))
-        service = ProbeService(shell, settings, node)
         await shell.bus.serve(subjects.SWITCH_PROBE, service.switch)
         await shell.bus.listen(subjects.PROTOCOL_VERDICT, service.learn)
         shell.spawn(service.run(), "drain")
@@ -215,6 +230,7 @@ async def serve(shell: Shell, settings: ProbeManager) -> None:
         shell.spawn(service.find_libraries(), "libraries")
         await serving(shell, settings)
     finally:
+        service.close()
         node.close(remove=True)
 
 

@@ -57,12 +57,13 @@ def wait_for_programs() -> None:
         raise OSError(ctypes.get_errno(), "membarrier(MEMBARRIER_CMD_GLOBAL) failed")
 
 
-def take_short_turns(turn_ns: int) -> None:
+def let_others_first(turn_ns: int) -> None:
     """
-    Let this thread, and those that it starts, run for *turn_ns* at a time while others want the processor.
+    Let whoever else wakes up have the processor before this thread and those that it starts: its turns are *turn_ns*.
 
-    Its share remains the same, its turns become more: so whoever wakes up meanwhile waits for less. Before Linux 6.12
-    nothing changes. https://docs.kernel.org/scheduler/sched-eevdf.html
+    Its share remains the same. The scheduler takes whose turn ends first, so a long turn waits for shorter ones and is
+    interrupted by them, from Linux 6.12 on; before, and beside that, `SCHED_BATCH` interrupts nobody when it wakes up.
+    https://docs.kernel.org/scheduler/sched-eevdf.html, sched(7)
 
     Raises:
         OSError: the kernel refuses.
@@ -70,7 +71,7 @@ def take_short_turns(turn_ns: int) -> None:
     if os.sched_getscheduler(0) != os.SCHED_OTHER:
         return  # somebody has decided otherwise
     nice = os.getpriority(os.PRIO_PROCESS, 0)
-    attributes = buffer(_ATTRIBUTES.pack(_ATTRIBUTES.size, os.SCHED_OTHER, 0, nice, 0, turn_ns, 0, 0))
+    attributes = buffer(_ATTRIBUTES.pack(_ATTRIBUTES.size, os.SCHED_BATCH, 0, nice, 0, turn_ns, 0, 0))
     if _libc.syscall(_SCHED_SETATTR, 0, attributes, 0) < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
