@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from services.probe_manager.kernel import Kernel
+from services.probe_manager.recipe import FOR_FALLBACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from services.probe_manager.compiler import Compiled
+    from services.probe_manager.compiler import Compiled, Unit
 
 COMPILED: Final = Path(__file__).parents[1] / "build" / "probes"
 DEFINES: Final = {"ENDPOINT_LIMIT": 101, "SERIES_LIMIT": 512, "RESERVOIR_MASK": (1 << 20) - 1}
@@ -32,9 +33,9 @@ class SharedKernel(Kernel):
         """
         super().__init__(pins, DEFINES, {}, COMPILED, protocols)
 
-    def _compile(self, name: str, text: str, flags: list[str], *, nice: int = 0) -> Compiled:
-        with alone("-".join([name, *flags])):
-            return super()._compile(name, text, flags, nice=min(nice, 0))
+    def _compile(self, unit: Unit, *, nice: int = 0) -> Compiled:
+        with alone(f"{unit.name}{FOR_FALLBACK if FOR_FALLBACK in unit.flags else ''}"):
+            return super()._compile(unit, nice=min(nice, 0))
 
 
 @contextlib.contextmanager

@@ -16,9 +16,7 @@ Layout in bpffs: `<pins>/<fingerprint of all sources and settings>/{maps/<map>, 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
-import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,13 +25,14 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from services.probe_manager import bpf
-from services.probe_manager.assembly import SOURCES, assemble, framed_protocols, parts
+from services.probe_manager.assembly import parts
 from services.probe_manager.btf import Btf
 from services.probe_manager.compiler import BACKGROUND, Compiled, Unit
 from services.probe_manager.compiling import Compiling
 from services.probe_manager.linking import linked
 from services.probe_manager.loaded import FALLBACK, PREFERRED, Loaded, Part, RefusedError
 from services.probe_manager.programs import ITERATOR, RAW, TAIL, TYPED, USER, hook, place, point, target, with_maps
+from services.probe_manager.recipe import Recipe, has_fallback
 from services.probe_manager.shelf import Shelf
 from shared.errors import ConfigError
 
@@ -65,11 +64,10 @@ class Kernel:
             protocols: the headers of framed protocols to build, None for all.
         """
         self._btf: Final = Btf(Path("/sys/kernel/btf/vmlinux").read_bytes())
-        self._defines: Final = dict(defines)
+        self._recipe: Final = Recipe(self._btf, os.uname().release, defines, sizes, protocols)
         self._sizes: Final = dict(sizes)
         self._pins: Final = pins
-        self._protocols: Final = protocols
-        self.home: Final = pins / _fingerprint(self._defines, self._sizes, protocols)
+        self.home: Final = pins / self._recipe.fingerprint
         self._keeps: Final = cache is not None
         self._compiling: Final = Compiling(Shelf(cache, self.home.name) if cache else None)
         self._changing: Final = threading.Lock()
@@ -139,8 +137,8 @@ class Kernel:
         """
         if not self._keeps:
             return
-        for part in filter(None, parts(assemble(SOURCES / f"{name}.c", self._protocols))):
-            self._compile(name, part, ["-DFALLBACK=1"] if fallback else [], nice=BACKGROUND)
+        for unit in self._recipe.units(name, fallback=fallback):
+            self._compile(unit, nice=BACKGROUND)
 
     def is_finished(self, name: str) -> bool:
         """
@@ -244,13 +242,13 @@ class Kernel:
             programs = {function: bpf.program_by_id(bpf.link_program_id(link)) for function, link in links.items()}
             programs |= {function: fd for function, fd in held.items() if function not in links}
             if links:
-                self._has_parts(name, variant, assemble(SOURCES / f"{name}.c", self._protocols))
+                self._has_parts(name, variant, self._recipe.text(name))
                 return Loaded(name, variant, links, programs)
         return None
 
     def _load(self, name: str, fallback: bool) -> Loaded:
-        text = assemble(SOURCES / f"{name}.c", self._protocols)
-        can_fall_back = bool(re.search(r"^#\s*if(n?def| .*defined).*\bFALLBACK\b", text, re.MULTILINE))
+        text = self._recipe.text(name)
+        can_fall_back = has_fallback(text)
         if not (fallback and can_fall_back):
             try:
                 return self._attach(name, PREFERRED, text)
@@ -268,15 +266,14 @@ class Kernel:
             self._unfinished.append(Part(name, variant, second))
 
     def _finish(self, part: Part, *, strict: bool) -> dict[str, str]:
-        flags = ["-DFALLBACK=1"] if part.variant == FALLBACK else []
-        compiled = self._compile(part.probe, part.text, flags, nice=0 if strict else BACKGROUND)
+        unit = self._recipe.unit(part.probe, part.text, fallback=part.variant == FALLBACK)
+        compiled = self._compile(unit, nice=0 if strict else BACKGROUND)
         try:
             programs = self._verify(compiled)
         except RefusedError as refusal:
             if strict:
                 raise
-            kept = frozenset(one.name for one in framed_protocols(self._protocols)) - refusal.protocols.keys()
-            text = parts(assemble(SOURCES / f"{part.probe}.c", kept))[1]
+            text = self._recipe.later_without(part.probe, set(refusal.protocols))
             return refusal.protocols | self._finish(Part(part.probe, part.variant, text), strict=True)
         loaded = self.probes.get(part.probe)
         if loaded is None:  # switched off meanwhile
@@ -292,13 +289,11 @@ class Kernel:
         (self.home / "finished" / f"{part.probe}:{part.variant}").mkdir(exist_ok=True)
         return {}
 
-    def _compile(self, name: str, text: str, flags: list[str], *, nice: int = 0) -> Compiled:
-        found = {**self._btf.defines(text), **self._defines}
-        flags = ["-fno-unroll-loops", *flags, *sorted(f"-D{define}={value}" for define, value in found.items())]
-        return self._compiling.compiled(Unit(name, text, flags), nice=nice)
+    def _compile(self, unit: Unit, *, nice: int = 0) -> Compiled:
+        return self._compiling.compiled(unit, nice=nice)
 
     def _attach(self, name: str, variant: str, text: str) -> Loaded:
-        compiled = self._compile(name, parts(text)[0], ["-DFALLBACK=1"] if variant == FALLBACK else [])
+        compiled = self._compile(self._recipe.unit(name, parts(text)[0], fallback=variant == FALLBACK))
         loaded = Loaded(name, variant, {}, {})
         try:
             loaded.programs.update(self._verify(compiled))
@@ -373,15 +368,6 @@ class Kernel:
             over = target(function)[1]
             return bpf.attach_iterator(program, self.map(over).fd if over else 0)
         return bpf.attach_raw(program, point(function) if function.startswith(RAW) else None)
-
-
-def _fingerprint(defines: Mapping[str, int], sizes: Mapping[str, int], protocols: frozenset[str] | None) -> str:
-    chosen = None if protocols is None else sorted(protocols)
-    settings = (sorted(defines.items()), sorted(sizes.items()), chosen, os.uname().release)
-    digest = hashlib.sha256(repr(settings).encode())
-    for path in sorted([*SOURCES.rglob("*.c"), *SOURCES.rglob("*.h")]):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def _close(loaded: Loaded) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from services.probe_manager.assembly import SOURCES, assemble, parts
+from services.probe_manager.assembly import SOURCES
 from tests.compiled import SharedKernel
 
 if TYPE_CHECKING:
@@ -76,17 +76,17 @@ def test_a_loop_that_is_fallen_into_is_found() -> None:
     assert [1] == falls_back(over + add + up + leave)
 
 
-@pytest.mark.parametrize("flags", [[], ["-DFALLBACK=1"]], ids=["preferred", "fallback"])
+@pytest.mark.parametrize("fallback", [False, True], ids=["preferred", "fallback"])
 @pytest.mark.parametrize("path", sorted(SOURCES.glob("*.c")), ids=lambda path: path.stem)
-def test_no_loop_is_fallen_into(path: Path, flags: list[str]) -> None:
+def test_no_loop_is_fallen_into(path: Path, fallback: bool) -> None:
     """
     Verifiers before 6.4 refuse the compiler's way of turning some loops (`back-edge from insn`).
     """
     kernel = SharedKernel(Path(f"/sys/fs/bpf/meshlens-test-portable-{os.getpid()}"))
     try:
         functions: dict[str, bytes] = {}
-        for part in filter(None, parts(assemble(path))):
-            functions |= kernel._compile(path.stem, part, flags).functions
+        for unit in kernel._recipe.units(path.stem, fallback=fallback):
+            functions |= kernel._compile(unit).functions
     finally:
         kernel.close(remove=True)
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 META_PACKAGES = {"6.1": "linux-image-cloud-amd64", "6.12": "linux-image-6.12-cloud-amd64"}
-TOOLS = ["qemu-system-x86", "busybox-static", "kmod", "cpio"]
+TOOLS = ["qemu-system-x86", "busybox-static", "kmod", "cpio", "lz4", "zstd", "xz-utils"]
+COMMANDS = ["qemu-system-x86_64", "busybox", "modprobe", "cpio", "lz4", "zstd", "xz"]
 MODULES = ["virtio_pci", "virtiofs", "overlay", "veth", "bridge", "cls_bpf", "sch_ingress", "tun"]
 PROJECT = Path(__file__).parent.parent.parent
 CACHE = Path(os.environ.get("MESHLENS_VM_CACHE", "/var/tmp/meshlens-vm"))  # noqa: S108 - a cache, made by root
@@ -42,7 +43,7 @@ def ensure_tools() -> None:
     """
     Install what the virtual machine needs.
     """
-    if not (shutil.which("qemu-system-x86_64") and shutil.which("cpio") and Path(VIRTIOFSD).exists()):
+    if not (all(map(shutil.which, COMMANDS)) and Path(VIRTIOFSD).exists()):
         run("apt-get", "install", "-y", "--no-install-recommends", *TOOLS)
 
 
