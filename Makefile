@@ -5,8 +5,12 @@ export PATH := $(PATH):/usr/sbin:/sbin:/usr/local/go/bin:$(CURDIR)/.venv/bin
 PYTEST := $(PYTHON) -m pytest
 # Whole files to each worker, in the order that tests/scheduling.py gives.
 WORKERS := -n auto --dist loadfile --no-loadscope-reorder
-# What an emulated processor can do in an hour: the hooks, the engine, and one protocol of each kind.
-OLD_KERNELS := tests/kernel/l4 $(addprefix tests/kernel/l7/test_kernel_l7_,framed.py http.py redis.py postgresql.py)
+# What an emulated processor can do in an hour: the hooks, the engine and its loops, TLS, and protocols of each kind.
+OLD_KERNELS := tests/kernel/l4 $(addprefix tests/kernel/l7/test_kernel_l7_, \
+	framed.py http.py redis.py postgresql.py memcached.py nats.py tls.py \
+	$(foreach hooks,preferred fallback,languages.py::test_a_program_is_seen[$(hooks)-Go]) \
+	tls_libraries.py::test_hooks_outlive_who_made_them)
+OLD_PROTOCOLS := MESHLENS_TEST_PROTOCOLS=dns_tcp,memcached,nats,tls
 
 .DEFAULT_GOAL := help
 .PHONY: run demo setup setup-test test check lint types layers unit kernel mesh ui bench slow fuzz soak test-containers \
@@ -66,7 +70,8 @@ test-containers: setup-test ## Build the images and run compose.yaml for real, w
 
 test-kernels: setup-test ## Kernel tests in virtual machines with Debian's 6.1 and 6.12 kernels
 	for kernel in 6.1 6.12; do \
-		$(PYTHON) tests/kernels/vm.py --limit-s 5400 $$kernel -- MESHLENS_TEST_PATIENCE=6 MESHLENS_TEST_PROTOCOLS=dns_tcp \
+		$(OLD_PROTOCOLS) $(PYTHON) -m tests.kernels.precompile $$kernel && \
+		$(PYTHON) tests/kernels/vm.py --limit-s 5400 $$kernel -- MESHLENS_TEST_PATIENCE=10 $(OLD_PROTOCOLS) \
 			$(CURDIR)/.venv/bin/python -B -m pytest -q -m kernel -p no:cacheprovider $(OLD_KERNELS) || exit 1; done
 
 lock: ## Write the lock files anew
