@@ -14,6 +14,7 @@ $B mount -t proc proc /new/proc
 $B mount -t sysfs sys /new/sys
 $B mount -t devtmpfs dev /new/dev
 $B mkdir -p /new/dev/pts /new/dev/shm
+for link in fd: stdin:/0 stdout:/1 stderr:/2; do $B ln -s "/proc/self/fd${link#*:}" "/new/dev/${link%%:*}"; done
 $B mount -t devpts pts /new/dev/pts
 $B mount -t tmpfs shm /new/dev/shm
 $B mount -t tmpfs run /new/run
