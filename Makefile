@@ -7,10 +7,10 @@ PYTEST := $(PYTHON) -m pytest
 WORKERS := -n auto --dist loadfile --no-loadscope-reorder
 # What an emulated processor can do in an hour: the hooks, the engine and its loops, TLS, and protocols of each kind.
 OLD_KERNELS := tests/kernel/l4 $(addprefix tests/kernel/l7/test_kernel_l7_, \
-	framed.py http.py redis.py postgresql.py memcached.py nats.py tls.py \
+	framed.py http.py http2.py redis.py postgresql.py mysql.py mongodb.py memcached.py kafka.py nats.py tls.py \
 	$(foreach hooks,preferred fallback,languages.py::test_a_program_is_seen[$(hooks)-Go]) \
 	tls_libraries.py::test_hooks_outlive_who_made_them)
-OLD_PROTOCOLS := MESHLENS_TEST_PROTOCOLS=dns_tcp,memcached,nats,tls
+OLD_PROTOCOLS := MESHLENS_TEST_PROTOCOLS=dns_tcp,http2,kafka,memcached,mongodb,mysql,nats,tls
 
 .DEFAULT_GOAL := help
 .PHONY: run demo setup setup-test test check lint types layers unit kernel mesh ui bench slow fuzz soak test-containers \
