@@ -36,7 +36,7 @@ LIBRARIES_EVERY_S: Final = 0.5
 """How long a new process may go on before its TLS library is looked for."""
 RETRY_S: Final = 0.5
 TURN_NS: Final = 100_000_000
-"""Of this process, on the processor; an observed program's is 3 ms unless it says otherwise, and goes before."""
+"""Of this process, on the processor, as long as the kernel allows: whose turn is shorter goes before."""
 
 
 def masked(sample: Sample) -> Sample:

@@ -1,5 +1,7 @@
 """
-Compiles the probes of the tests for another Debian kernel, here, where it takes seconds: `precompile.py 6.1`.
+Compiles the probes of the tests for another Debian kernel, here, where it takes seconds.
+
+`python -m tests.kernels.precompile 6.1`
 
 In the virtual machine (`vm.py`) the compiler would take most of the time. What the compiler must know of the other
 kernel is in the image: its types (BTF) and its release. The tests find the probes where they would have kept them.
@@ -14,7 +16,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING, Final
 
-from services.probe_manager.assembly import SOURCES
+from services.probe_manager.assembly import SOURCES, parts
 from services.probe_manager.btf import Btf
 from services.probe_manager.compiling import Compiling
 from services.probe_manager.elf import Elf
@@ -34,8 +36,6 @@ UNPACK: Final = {
 }
 """By the first bytes of what is packed."""
 SETUP_SECTORS, PAYLOAD, SECTOR = 0x1F1, 0x248, 512
-FRAMED: Final = frozenset({"socket_l7", "tls_l7"})
-"""Probes that have the framed protocols in them."""
 
 
 def vmlinux(image: bytes) -> bytes:
@@ -82,9 +82,10 @@ def compile_for(series: str, protocols: frozenset[str] | None) -> int:
         recipe = Recipe(types, release, DEFINES, {}, chosen)
         compiling = Compiling(Shelf(COMPILED, recipe.fingerprint))
         for probe in sorted(path.stem for path in SOURCES.glob("*.c")):
-            if probe in FRAMED and chosen is not protocols:
+            text = recipe.text(probe)
+            if parts(text)[1] and chosen is not protocols:
                 continue
-            variants = [False, True] if has_fallback(recipe.text(probe)) else [False]
+            variants = [False, True] if has_fallback(text) else [False]
             for unit in [one for fallback in variants for one in recipe.units(probe, fallback=fallback)]:
                 compiling.compiled(unit)
                 done += 1

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 META_PACKAGES = {"6.1": "linux-image-cloud-amd64", "6.12": "linux-image-6.12-cloud-amd64"}
-TOOLS = ["qemu-system-x86", "busybox-static", "kmod", "cpio", "lz4", "zstd", "xz-utils"]
-COMMANDS = ["qemu-system-x86_64", "busybox", "modprobe", "cpio", "lz4", "zstd", "xz"]
+TOOLS = {
+    "qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "modprobe": "kmod", "cpio": "cpio",
+    "lz4": "lz4", "zstd": "zstd", "xz": "xz-utils",
+}  # fmt: skip
+"""The Debian package of each command."""
 MODULES = ["virtio_pci", "virtiofs", "overlay", "veth", "bridge", "cls_bpf", "sch_ingress", "tun"]
 PROJECT = Path(__file__).parent.parent.parent
 CACHE = Path(os.environ.get("MESHLENS_VM_CACHE", "/var/tmp/meshlens-vm"))  # noqa: S108 - a cache, made by root
@@ -43,8 +46,8 @@ def ensure_tools() -> None:
     """
     Install what the virtual machine needs.
     """
-    if not (all(map(shutil.which, COMMANDS)) and Path(VIRTIOFSD).exists()):
-        run("apt-get", "install", "-y", "--no-install-recommends", *TOOLS)
+    if not (all(map(shutil.which, TOOLS)) and Path(VIRTIOFSD).exists()):
+        run("apt-get", "install", "-y", "--no-install-recommends", *TOOLS.values())
 
 
 def image_package(series: str) -> str:

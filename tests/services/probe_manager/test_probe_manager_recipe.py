@@ -21,19 +21,15 @@ class Types:
     The types of a kernel that has each field that is asked for at one place.
     """
 
-    def __init__(self, offset: int) -> None:
-        self._offset: Final = offset
-
     def defines(self, source: str) -> dict[str, int]:
         """
         Return one offset, and the limit of endpoints, which settings name too.
         """
-        return {"OFFSET_OF_ALL": self._offset, "ENDPOINT_LIMIT": len(source)}
+        return {"OFFSET_OF_ALL": 8, "ENDPOINT_LIMIT": len(source)}
 
 
 def recipe(
     *,
-    offset: int = 8,
     release: str = "6.1.0",
     limit: int = 101,
     entries: int = 7,
@@ -42,7 +38,7 @@ def recipe(
     """
     Return a recipe that differs from the usual one in what is named.
     """
-    types = cast("Btf", Types(offset))
+    types = cast("Btf", Types())
     return Recipe(types, release, {"ENDPOINT_LIMIT": limit}, {"instances": entries}, protocols)
 
 
